@@ -1,0 +1,171 @@
+/*
+ * inferd-engine-llama - a GGUF model on llama.cpp, as a worker of the daemon.
+ *
+ * The order of things at the start matters.  Modules are tried in forked children, so
+ * that comes before there are threads.  The variant to be used is announced before
+ * anything of it runs here: should this process die of it, the daemon knows which one
+ * to avoid.  From the inbox on, orders are read by a thread, so that pings are answered
+ * while the model loads.
+ *
+ * Exit status: 0 the daemon is gone, or said `drain` and all is done; 1 the model
+ * can't be loaded, and the daemon was told why; otherwise see worker_leave().
+ */
+#include <dirent.h>
+#include <ggml-backend.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "cpu.h"
+#include "quiet.h"
+#include "scheduler.h"
+
+/* An order that came too early, ended.  True if it was `drain`. */
+static bool turn_away(struct worker *w, struct order *order)
+{
+    bool drain = order->kind == ORDER_DRAIN;
+    if (order->kind == ORDER_GENERATE)
+        worker_refuse(w, order->serial, ERR_BACKEND_UNAVAILABLE, "the model is not loaded yet");
+    order_done(order);
+    return drain;
+}
+
+static enum err await_load(struct worker *w, struct order *ret, struct error *error)
+{
+    for (;;) {
+        enum err e = worker_next(w, -1, ret, error);
+        if (e || ret->kind == ORDER_LOAD)
+            return e;
+        if (turn_away(w, ret))
+            return fail(error, ERR_CLOSED, "nothing was to be done");
+        e = worker_flush(w, error);
+        if (e)
+            return e;
+    }
+}
+
+/* While a module is tried, answer pings, and leave when nobody is there to send any. */
+static void answer_pings(void *worker)
+{
+    struct order order;
+    struct error error;
+    enum err e;
+    while ((e = worker_next(worker, 0, &order, &error)) == OK)
+        if (turn_away(worker, &order))
+            exit(0);
+    if (e == ERR_AGAIN)
+        e = worker_flush(worker, &error);
+    if (e)
+        exit(worker_leave(e, &error));
+    worker_progress(worker);
+}
+
+/* Modules of other devices than the CPU.  RPC is none: it is a network client. */
+static bool is_device_module(const char *name)
+{
+    size_t n = strlen(name);
+    return n > 3 && strncmp(name, "libggml-", 8) == 0 && strcmp(name + n - 3, ".so") == 0 &&
+           strncmp(name, "libggml-cpu", 11) != 0 && strcmp(name, "libggml-base.so") != 0 &&
+           strcmp(name, "libggml-rpc.so") != 0;
+}
+
+static void load_device_modules(const char *directory)
+{
+    DIR *d = opendir(directory);
+    struct dirent *entry;
+    while (d && (entry = readdir(d))) {
+        char path[PATH_MAX];
+        if (is_device_module(entry->d_name) &&
+            snprintf(path, sizeof path, "%s/%s", directory, entry->d_name) < (int)sizeof path &&
+            !ggml_backend_load(path))
+            log_warn("'%s' can't be used", path);
+    }
+    if (d)
+        closedir(d);
+}
+
+static enum err load_modules(struct worker *w, const struct load *load, bool gpu,
+                             struct cpu_choice *ret_cpu, struct error *error)
+{
+    char bin[PATH_MAX - 64], modules[PATH_MAX];
+    enum err e = program_directory(bin, sizeof bin, error);
+    if (e)
+        return e;
+    snprintf(modules, sizeof modules, "%s/../lib/inferd", bin);
+    struct tending tending = { .tend = answer_pings, .context = w };
+    e = cpu_choose(modules, load, &tending, ret_cpu, error);
+    if (e)
+        return e;
+
+    model_tell_phase(w, PHASE_MMAP, load, 0, ret_cpu->variant);
+    e = worker_flush(w, error);
+    if (e)
+        return e;
+    if (!ggml_backend_load(ret_cpu->path))
+        return fail(error, ERR_CONFIG, "CPU module '%s' can't be loaded", ret_cpu->path);
+    if (gpu)
+        load_device_modules(modules);
+    return OK;
+}
+
+static enum err load_all(struct worker *w, const struct load *load, struct inbox **ret_inbox,
+                         struct model *ret, struct error *error)
+{
+    struct cpu_choice cpu;
+    struct model_options options;
+    worker_busy(w, true);
+    enum err e = model_options_read(load->options, &options, error);
+    if (!e)
+        e = load_modules(w, load, options.n_gpu_layers != 0, &cpu, error);
+    if (!e)
+        e = inbox_start(w, ret_inbox, error);
+    if (!e)
+        e = model_load(w, load, &options, cpu.variant, ret, error);
+    return e;
+}
+
+/* The daemon hears why before this process ends. */
+static int report_failure(struct worker *w, enum err e, const struct error *why)
+{
+    struct error error;
+    if (e == ERR_CLOSED)
+        return 0;
+    worker_refuse(w, 0, e, "%s", why->message);
+    return worker_flush(w, &error) == OK ? 1 : worker_leave(ERR_CLOSED, &error);
+}
+
+static enum err serve(struct worker *w, struct inbox *inbox, const struct model *model,
+                      struct error *error)
+{
+    struct intake *intake;
+    struct event ready = { .kind = EVENT_READY, .capabilities = model->capabilities };
+    enum err e = intake_start(w, inbox, model, &intake, error);
+    if (e)
+        return e;
+    worker_tell(w, &ready);
+    e = worker_flush(w, error);
+    return e ? e : scheduler_run(w, intake, model, error);
+}
+
+int main(void)
+{
+    struct worker *w;
+    struct order order;
+    struct inbox *inbox;
+    struct model model;
+    struct error error = { 0 };
+
+    quiet_init();
+    enum err e = worker_open("inferd-engine-llama", &w, &error);
+    if (!e)
+        e = await_load(w, &order, &error);
+    if (e)
+        return worker_leave(e, &error);
+    e = load_all(w, &order.load, &inbox, &model, &error);
+    if (e)
+        _exit(report_failure(w, e, &error)); /* exit() would tear down what threads still use */
+    order_done(&order);
+    e = serve(w, inbox, &model, &error);
+    _exit(e ? worker_leave(e, &error) : 0);
+}

@@ -1,0 +1,279 @@
+/*
+ * model.c - file, weights, context, warm-up.
+ *
+ * Each request gets a stream of the KV cache of its own: computing many at a time is
+ * faster that way than on one shared cache, and no request can take another's room.
+ * So the context is `n_ctx` times the number of slots.
+ *
+ * There is no model_free(): unloading a model is ending the process.
+ */
+#include "model.h"
+
+#include <gguf.h>
+#include <ggml-backend.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/utf8.h"
+#include "cores.h"
+#include "quiet.h"
+
+enum {
+    N_CTX_DEFAULT = 8192,
+    N_CTX_LOWEST = 64, /* a template alone may need as many */
+    N_CTX_HIGHEST = 16 * 1024 * 1024,
+    THREADS_HIGHEST = 512, /* ggml's */
+    WARM_UP_TOKENS = 32,   /* as many as make every kernel take its wide path */
+};
+
+/* --- options --------------------------------------------------------------- */
+
+enum err model_options_read(const json_t *options, struct model_options *ret, struct error *error)
+{
+    struct model_options o = { .n_ctx = N_CTX_DEFAULT };
+    int64_t layers = 0;
+    enum err e = json_get_u32(options, "n_ctx", N_CTX_LOWEST, N_CTX_HIGHEST, &o.n_ctx, error);
+    if (!e)
+        e = json_get_int(options, "n_gpu_layers", -1, INT32_MAX, &layers, error);
+    if (!e)
+        e = json_get_u32(options, "threads", 1, THREADS_HIGHEST, &o.threads, error);
+    if (e) {
+        if (error)
+            error->code = ERR_CONFIG;
+        return ERR_CONFIG;
+    }
+    o.n_gpu_layers = (int32_t)layers;
+    *ret = o;
+    return OK;
+}
+
+/* --- words ----------------------------------------------------------------- */
+
+/* Copy what may be any bytes as whole characters, as many as there is room for. */
+static void copy_text(const char *bytes, char *ret, size_t size)
+{
+    size_t n = strnlen(bytes, size);
+    if (n == size)
+        n = utf8_whole(bytes, size - 1);
+    memcpy(ret, bytes, n);
+    ret[n] = '\0';
+    utf8_scrub(ret, n);
+}
+
+/* "/models/tiny.gguf" -> "tiny" */
+static void file_stem(const char *path, char *ret, size_t size)
+{
+    const char *slash = strrchr(path, '/');
+    copy_text(slash ? slash + 1 : path, ret, size);
+    char *dot = strrchr(ret, '.');
+    if (dot && dot != ret)
+        *dot = '\0';
+}
+
+static void name_of(const struct llama_model *llama, const char *path, char *ret, size_t size)
+{
+    char name[256];
+    if (llama_model_meta_val_str(llama, "general.name", name, sizeof name) > 0)
+        copy_text(name, ret, size);
+    else
+        file_stem(path, ret, size);
+}
+
+void model_tell_phase(struct worker *w, enum phase phase, const struct load *load, uint32_t n_ctx,
+                      const char *cpu_variant)
+{
+    struct event event = { .kind = EVENT_PHASE, .phase = { .phase = phase, .n_ctx = n_ctx } };
+    copy_text(load->model_path ? load->model_path : "", event.phase.path, sizeof event.phase.path);
+    copy_text(cpu_variant, event.phase.cpu_variant, sizeof event.phase.cpu_variant);
+    worker_tell(w, &event);
+}
+
+/* --- the file -------------------------------------------------------------- */
+
+static bool on_progress(float progress UNUSED, void *worker)
+{
+    worker_progress(worker);
+    return true;
+}
+
+static FILE *open_again(void)
+{
+    int fd = dup(ENGINE_MODEL_FD);
+    if (fd < 0)
+        return NULL;
+    FILE *f = lseek(fd, 0, SEEK_SET) < 0 ? NULL : fdopen(fd, "rb");
+    if (!f)
+        close(fd);
+    return f;
+}
+
+/* Of how many files this is one, by its own word; 1 if it says nothing. */
+static unsigned parts_of_model(FILE *f)
+{
+    rewind(f);
+    struct gguf_context *g = gguf_init_from_file_ptr(f, (struct gguf_init_params){ .no_alloc = true });
+    if (!g)
+        return 1;
+    int64_t key = gguf_find_key(g, "split.count");
+    unsigned n = key >= 0 && gguf_get_kv_type(g, key) == GGUF_TYPE_UINT16 ? gguf_get_val_u16(g, key) : 1;
+    gguf_free(g);
+    return n;
+}
+
+/* Why llama.cpp would not load it; its own reason, if it gave one. */
+static enum err explain(FILE *f, const char *path, struct hearsay *said, struct error *error)
+{
+    unsigned parts = parts_of_model(f);
+    if (parts > 1)
+        return fail(error, ERR_CONFIG,
+                    "'%s' is one of %u parts of a model; only models in one file can be loaded "
+                    "(llama-gguf-split --merge joins parts)",
+                    path, parts);
+    static const char before[] = "error loading model: ";
+    char *why = strstr(said->text, before);
+    why = why ? why + strlen(before) : said->text;
+    why[strcspn(why, "\n")] = '\0';
+    return fail(error, ERR_CONFIG, "cannot load model '%s': %.200s", path,
+                why[0] ? why : "llama.cpp does not say why");
+}
+
+static enum err load_file(struct worker *w, const char *path, const struct model_options *options,
+                          struct llama_model **ret, struct error *error)
+{
+    FILE *f = open_again();
+    if (!f)
+        return fail_sys(error, "cannot read model '%s'", path);
+    struct llama_model_params params = llama_model_default_params();
+    params.n_gpu_layers = options->n_gpu_layers;
+    params.progress_callback = on_progress;
+    params.progress_callback_user_data = w;
+
+    struct hearsay said;
+    quiet_listen(&said);
+    *ret = llama_model_load_from_file_ptr(f, params);
+    enum err e = *ret ? OK : explain(f, path, &said, error);
+    quiet_listen(NULL);
+    fclose(f);
+    return e;
+}
+
+/* --- the context ----------------------------------------------------------- */
+
+static uint32_t context_for(const struct llama_model *llama, uint32_t wanted)
+{
+    int32_t trained = llama_model_n_ctx_train(llama);
+    return trained > 0 && (uint32_t)trained < wanted ? (uint32_t)trained : wanted;
+}
+
+static enum err make_context(struct model *m, const struct model_options *options,
+                             const char *path, struct error *error)
+{
+    uint64_t cells = (uint64_t)m->n_ctx * m->slots;
+    if (m->slots == 0 || m->slots > llama_max_parallel_sequences())
+        return fail(error, ERR_CONFIG, "%u slots; 1 to %zu are possible", m->slots,
+                    llama_max_parallel_sequences());
+    if (cells > INT32_MAX)
+        return fail(error, ERR_CONFIG, "%u slots of %u tokens are more than %d", m->slots, m->n_ctx,
+                    INT32_MAX);
+
+    unsigned threads = options->threads ? options->threads : cores_usable();
+    struct llama_context_params params = llama_context_default_params();
+    params.n_ctx = (uint32_t)cells;
+    params.n_batch = MODEL_BATCH;
+    params.n_ubatch = MODEL_BATCH;
+    params.n_seq_max = m->slots;
+    params.n_outputs_max = m->slots; /* one for each that is to be sampled */
+    params.n_threads = (int32_t)threads;
+    params.n_threads_batch = (int32_t)threads;
+    params.kv_unified = false;
+    params.no_perf = true;
+    m->context = llama_init_from_model(m->llama, params);
+    if (!m->context)
+        return fail(error, ERR_CONFIG,
+                    "no context of %u slots with %u tokens for '%s': there may be too little memory",
+                    m->slots, m->n_ctx, path);
+    if (llama_model_has_encoder(m->llama) || !llama_get_memory(m->context))
+        return fail(error, ERR_CONFIG, "'%s' is not a model that writes text", path);
+    return OK;
+}
+
+static enum err decode(struct model *m, llama_token *tokens, int32_t n, struct error *error)
+{
+    int32_t failed = llama_decode(m->context, llama_batch_get_one(tokens, n));
+    if (failed)
+        return fail(error, ERR_CONFIG, "the model can't be computed: llama.cpp says %d", failed);
+    return OK;
+}
+
+/* Many tokens take other paths than one.  `ready` means that both were taken. */
+static enum err warm_up(struct model *m, struct error *error)
+{
+    llama_token tokens[WARM_UP_TOKENS];
+    int32_t n_vocab = llama_vocab_n_tokens(m->vocab);
+    for (int32_t i = 0; i < WARM_UP_TOKENS; i++)
+        tokens[i] = i % n_vocab;
+    int32_t n = m->n_ctx > WARM_UP_TOKENS ? WARM_UP_TOKENS : (int32_t)m->n_ctx - 1;
+    enum err e = decode(m, tokens, n, error);
+    if (!e)
+        e = decode(m, tokens, 1, error);
+    llama_synchronize(m->context);
+    llama_memory_clear(llama_get_memory(m->context), true);
+    return e;
+}
+
+/* --- all of it ------------------------------------------------------------- */
+
+/* The device that computes layers which are not the CPU's; "cpu" if there are none. */
+static void describe_accelerator(struct model *m, int32_t n_gpu_layers)
+{
+    struct capabilities *c = &m->capabilities;
+    snprintf(c->accelerator, sizeof c->accelerator, "cpu");
+    ggml_backend_dev_t device = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_GPU);
+    if (n_gpu_layers == 0 || !device)
+        return;
+    snprintf(c->accelerator, sizeof c->accelerator, "%s",
+             ggml_backend_reg_name(ggml_backend_dev_backend_reg(device)));
+    for (char *p = c->accelerator; *p; p++)
+        *p = *p >= 'A' && *p <= 'Z' ? (char)(*p - 'A' + 'a') : *p;
+    int32_t all = llama_model_n_layer(m->llama) + 1; /* and the output */
+    c->gpu_layers = n_gpu_layers < 0 || n_gpu_layers > all ? all : n_gpu_layers;
+}
+
+static void describe(struct model *m, const char *path, int32_t n_gpu_layers,
+                     const char *cpu_variant)
+{
+    m->capabilities = (struct capabilities){ .v2 = true, .n_ctx = m->n_ctx, .slots = m->slots };
+    name_of(m->llama, path, m->capabilities.model, sizeof m->capabilities.model);
+    copy_text(cpu_variant, m->capabilities.cpu_variant, sizeof m->capabilities.cpu_variant);
+    describe_accelerator(m, n_gpu_layers);
+}
+
+enum err model_load(struct worker *w, const struct load *load, const struct model_options *options,
+                    const char *cpu_variant, struct model *ret, struct error *error)
+{
+    const char *path = load->model_path ? load->model_path : "";
+    struct model m = { .slots = load->slots };
+    enum err e = load_file(w, path, options, &m.llama, error);
+    if (e)
+        return e;
+    m.vocab = llama_model_get_vocab(m.llama);
+    e = chat_new(m.llama, NULL, &m.chat, error);
+    if (e)
+        return e;
+    if (chat_is_substitute(m.chat))
+        log_warn("the model has no chat template; ChatML stands in");
+
+    m.n_ctx = context_for(m.llama, options->n_ctx);
+    model_tell_phase(w, PHASE_KV_CACHE, load, m.n_ctx, cpu_variant);
+    e = worker_flush(w, error);
+    if (!e)
+        e = make_context(&m, options, path, error);
+    if (!e)
+        e = warm_up(&m, error);
+    if (e)
+        return e;
+    describe(&m, path, options->n_gpu_layers, cpu_variant);
+    *ret = m;
+    return OK;
+}

@@ -1,0 +1,48 @@
+/*
+ * model.h - a GGUF file, loaded, warm, and what can be said about it.
+ */
+#pragma once
+
+#include <llama.h>
+
+#include "chat.h"
+#include "worker.h"
+
+enum {
+    /* Tokens that one step of computing reads; the most that a batch may hold. */
+    MODEL_BATCH = 512,
+};
+
+struct model {
+    struct llama_model *llama;
+    struct llama_context *context;
+    const struct llama_vocab *vocab; /* the model's */
+    struct chat *chat;
+    uint32_t n_ctx;                  /* tokens of one request, prompt and answer */
+    uint32_t slots;
+    struct capabilities capabilities;
+};
+
+/* What the backend's entry in the configuration asks for; every other key is not ours. */
+struct model_options {
+    uint32_t n_ctx;
+    int32_t n_gpu_layers; /* -1: all of them */
+    uint32_t threads;     /* 0: one for each core */
+};
+
+/* ERR_CONFIG  a value is not what it should be */
+enum err model_options_read(const json_t *options, struct model_options *ret,
+                            struct error *error) MUST_USE;
+
+/* Put news of how far loading is in the worker's buffer. */
+void model_tell_phase(struct worker *w, enum phase phase, const struct load *load, uint32_t n_ctx,
+                      const char *cpu_variant);
+
+/*
+ * Load the file on ENGINE_MODEL_FD, telling the worker's daemon about it, and decode
+ * what a request would.  The backend modules are loaded already.
+ *
+ * ERR_CONFIG  the file can't be loaded; the sentence names it
+ */
+enum err model_load(struct worker *w, const struct load *load, const struct model_options *options,
+                    const char *cpu_variant, struct model *ret, struct error *error) MUST_USE;

@@ -1,0 +1,35 @@
+/*
+ * admit.c - bounded admission.
+ *
+ * There is room while fewer requests are in the house than the slots and the queue
+ * hold together.  A request that was abandoned is not counted: its place is free at
+ * once, although the engine may need a moment to let go of its slot.
+ */
+#include "core/core.h"
+
+static size_t count_running(const struct backend *b)
+{
+    size_t n = 0;
+    LIST_EACH(struct request, r, &b->running, link)
+        n += r->state == REQUEST_RUNNING;
+    return n;
+}
+
+enum err core_admit(const struct core *core, struct error *error)
+{
+    if (core->draining)
+        return fail(error, ERR_BACKEND_UNAVAILABLE, "the daemon is shutting down");
+    if (!core_has_hope(core))
+        return fail(error, ERR_BACKEND_UNAVAILABLE, "no backend available");
+
+    size_t room = core->queue_depth;
+    size_t taken = core->waiting.len;
+    for (size_t i = 0; i < core->n_backends; i++) {
+        room += core->backends[i].slots;
+        taken += count_running(&core->backends[i]);
+    }
+    if (taken >= room)
+        return fail(error, ERR_QUEUE_FULL, "queue full: %zu requests wait, %zu may", core->waiting.len,
+                    core->queue_depth);
+    return OK;
+}

@@ -1,0 +1,76 @@
+/*
+ * request.h - a request, and where it is in its life.
+ *
+ *     NEW ---> WAITING ---> RUNNING ---> CANCELLING
+ *      |          |            |             |
+ *      +----------+-----> DONE <-------------+
+ *
+ *   NEW         made by submit; on no list
+ *   WAITING     on core.waiting; holds its encoded order
+ *   RUNNING     on backend.running; the engine has the order and knows the serial
+ *   CANCELLING  on backend.running; told to stop, nobody listens any more; its slot
+ *               is free when the engine says so
+ *   DONE        on no list; its last event is being delivered, then it is freed
+ *
+ * The state says which list a request is on and the list says the state.
+ * request_move() changes both and nothing else changes either, so "where can a
+ * request get stuck?" is answered by reading its callers.
+ */
+#pragma once
+
+#include "base/list.h"
+#include "proto/engine.h"
+
+struct backend;
+struct sink;
+
+/* Where a request's events go. */
+struct sink_ops {
+    /* A piece of the answer, valid during the call. */
+    void (*text)(struct sink *sink, enum text_kind kind, struct slice text);
+
+    /* The end, exactly one of the two; the request is gone afterwards.  `kind` is the
+     * backend's kind, as clients see it. */
+    void (*done)(struct sink *sink, const struct outcome *outcome, const char *kind);
+    void (*failed)(struct sink *sink, const struct error *error);
+};
+
+struct sink {
+    const struct sink_ops *ops;
+};
+
+#define REQUEST_STATES(X)                         \
+    /* state       may become */                  \
+    X(NEW,         TO(WAITING) | TO(DONE))        \
+    X(WAITING,     TO(RUNNING) | TO(DONE))        \
+    X(RUNNING,     TO(CANCELLING) | TO(DONE))     \
+    X(CANCELLING,  TO(DONE))                      \
+    X(DONE,        0)
+
+enum request_state {
+#define X(name, next) REQUEST_##name,
+    REQUEST_STATES(X)
+#undef X
+};
+
+struct request {
+    enum request_state state;
+    struct link link;
+    struct list *list;       /* the one it is on, or NULL */
+    uint64_t serial;
+    char *order;             /* the encoded `generate`; NULL once the engine has it */
+    size_t order_len;
+    struct sink *sink;       /* borrowed; NULL once nobody listens */
+    struct backend *backend; /* that runs it; NULL before */
+    int64_t submitted_us;
+    int64_t started_us;      /* when the engine got it */
+};
+
+/* Takes `order`, on failure too.  NULL without memory. */
+struct request *request_new(uint64_t serial, char *order, size_t len, struct sink *sink);
+
+/* Frees one that is DONE or still NEW. */
+void request_free(struct request *r);
+
+/* To `state`, and from the list it is on to `list` (NULL: to none). */
+void request_move(struct request *r, enum request_state state, struct list *list);

@@ -1,0 +1,28 @@
+/*
+ * route.c - which backend serves.
+ *
+ * The first that is ready, in the order of the configuration.  One that is ready but
+ * busy is waited for: the next one may be another model, and which model answers
+ * should not depend on the load.
+ */
+#include "core/core.h"
+
+struct backend *core_route(struct core *core)
+{
+    for (size_t i = 0; i < core->n_backends; i++) {
+        struct backend *b = &core->backends[i];
+        if (engine_state(b->engine) == ENGINE_READY)
+            return b->running.len < b->slots ? b : NULL;
+    }
+    return NULL;
+}
+
+bool core_has_hope(const struct core *core)
+{
+    for (size_t i = 0; i < core->n_backends; i++) {
+        enum engine_state state = engine_state(core->backends[i].engine);
+        if (state != ENGINE_FAILED && state != ENGINE_STOPPED)
+            return true;
+    }
+    return false;
+}

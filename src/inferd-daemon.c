@@ -1,0 +1,429 @@
+/*
+ * inferd-daemon.c - the daemon, wired together.
+ *
+ *     lock --> admin socket --> engines --> (one is ready) --> generation socket
+ *
+ * One thread and one loop.  The daemon links no inference library, parses no model
+ * and opens no network connection; what computes runs in child processes.
+ *
+ * It ends in this order: no more connections are accepted; waiting requests are
+ * refused; running ones go on until they are done or the limit is over (a second
+ * signal ends the patience); connections close as they are answered; then the rest.
+ */
+#include <errno.h>
+#include <grp.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "config/config.h"
+#include "serve/conn.h"
+#include "serve/lifecycle.h"
+#include "serve/listen.h"
+#include "serve/lock.h"
+
+enum {
+    EXIT_USAGE = 2,
+    LAST_WORDS_MS = 1000, /* for the last frames to leave, once the limit is over */
+    SOCKET_MODE = 0660,
+    ADMIN_MODE = 0600,
+};
+
+struct daemon {
+    struct config config;
+    int lock_fd;
+    gid_t group;
+    char *cache_dir;
+    struct backend_setup *setups;
+    char **programs; /* one per backend */
+
+    uv_loop_t loop;
+    struct io io;
+    struct core core;
+    struct clients clients;
+    struct admin admin;
+    struct listener *admin_listener;
+    struct listener *listener;
+    uv_signal_t signals[2];
+    uv_timer_t patience;
+
+    bool serving;    /* was ever ready: the generation socket is there */
+    bool draining;
+    bool impatient;  /* the limit is over */
+    bool finished;
+    int exit_code;
+};
+
+/* --- the end ---------------------------------------------------------------- */
+
+static void on_last_words_over(uv_timer_t *timer)
+{
+    struct daemon *d = timer->data;
+    admin_close(&d->admin, true);
+}
+
+/* Let go of all that keeps the loop alive.  Subscribers get a moment to read their
+ * last frames; the loop need not wait for that moment once they have. */
+static void finish(struct daemon *d)
+{
+    if (d->finished)
+        return;
+    d->finished = true;
+    core_done(&d->core);
+    listener_close(d->admin_listener);
+    for (size_t i = 0; i < ARRAY_LEN(d->signals); i++)
+        uv_close((uv_handle_t *)&d->signals[i], NULL);
+    uv_timer_start(&d->patience, on_last_words_over, LAST_WORDS_MS, 0);
+    uv_unref((uv_handle_t *)&d->patience);
+    admin_close(&d->admin, false);
+}
+
+static void on_emptied(void *owner)
+{
+    finish(owner);
+}
+
+static void on_patience_over(uv_timer_t *timer)
+{
+    struct daemon *d = timer->data;
+    if (d->impatient) {
+        clients_drop(&d->clients);
+        return;
+    }
+    log_warn("ending the requests that still run");
+    d->impatient = true;
+    uv_timer_start(timer, on_patience_over, LAST_WORDS_MS, 0);
+    core_done(&d->core);
+}
+
+static void drain(struct daemon *d)
+{
+    d->draining = true;
+    admin_tell_status(&d->admin, LIFE_DRAINING, NULL);
+    listener_close(TAKE(d->listener));
+    uv_timer_start(&d->patience, on_patience_over, (uint64_t)d->config.drain_timeout_secs * 1000,
+                   0);
+    core_drain(&d->core);
+    clients_drain(&d->clients);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    struct daemon *d = handle->data;
+    if (!d->draining) {
+        log_info("%s: finishing what runs", strsignal(number));
+        drain(d);
+    } else if (!d->impatient && !d->finished) {
+        on_patience_over(&d->patience);
+    }
+}
+
+/* --- the beginning ---------------------------------------------------------- */
+
+static void on_connection(void *owner, int fd)
+{
+    struct daemon *d = owner;
+    clients_accept(&d->clients, fd, &surface_v1);
+}
+
+static void on_admin_connection(void *owner, int fd)
+{
+    struct daemon *d = owner;
+    admin_accept(&d->admin, fd);
+}
+
+static void give_up(struct daemon *d, const struct error *why)
+{
+    log_error("%s", why->message);
+    d->exit_code = EXIT_FAILURE;
+    drain(d);
+}
+
+/* The first backend is ready: let clients in. */
+static void start_serving(struct daemon *d)
+{
+    struct error error;
+    if (listener_open(&d->io, d->config.infer_path, SOCKET_MODE, d->group, on_connection, d,
+                      &d->listener, &error)) {
+        give_up(d, &error);
+        return;
+    }
+    d->serving = true;
+    log_info("ready at %s", d->config.infer_path);
+}
+
+static void log_backend(const struct backend *b)
+{
+    const struct capabilities *c = engine_capabilities(b->engine);
+    switch (engine_state(b->engine)) {
+    case ENGINE_READY:
+        log_info("backend '%s' is ready (pid %d%s%s)", b->name, engine_pid(b->engine),
+                 c->cpu_variant[0] ? ", CPU variant " : "", c->cpu_variant);
+        break;
+    case ENGINE_RESTARTING:
+        log_warn("%s; starting it again", engine_why(b->engine)->message);
+        break;
+    case ENGINE_FAILED:
+        log_error("backend '%s' has failed: %s", b->name, engine_why(b->engine)->message);
+        break;
+    case ENGINE_STOPPED:
+    case ENGINE_STARTING:
+        break;
+    }
+}
+
+static void on_backend_changed(void *owner, struct backend *b)
+{
+    struct daemon *d = owner;
+    log_backend(b);
+    if (d->draining)
+        return;
+    if (!d->serving && lifecycle_ready(&d->core))
+        start_serving(d);
+    lifecycle_backend_changed(&d->admin, &d->core, b, d->serving);
+    if (!d->serving && !d->draining && !core_has_hope(&d->core))
+        give_up(d, engine_why(b->engine));
+}
+
+static const struct core_ops core_ops = { on_backend_changed };
+
+/* Engines lie beside the daemon or where they are installed, never in PATH. */
+static enum err find_program(const char *name, char **ret, struct error *error)
+{
+    static const char *const places[] = { "", "/../libexec/inferd" };
+    char here[PATH_MAX];
+    enum err e = program_directory(here, sizeof here, error);
+    if (e)
+        return e;
+    for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+        char *path;
+        if (asprintf(&path, "%s%s/%s", here, places[i], name) < 0)
+            return fail_nomem(error);
+        if (access(path, X_OK) == 0) {
+            *ret = path;
+            return OK;
+        }
+        free(path);
+    }
+    return fail(error, ERR_CONFIG, "the program %s is not beside the daemon in %.256s", name, here);
+}
+
+/* Where engines may remember what they found out about this machine; without one
+ * they find out again. */
+static char *make_cache_dir(void)
+{
+    const char *xdg = getenv("XDG_CACHE_HOME");
+    const char *home = getenv("HOME");
+    char *path = NULL;
+    int n = -1;
+    if (xdg && xdg[0] == '/')
+        n = asprintf(&path, "%s/inferd", xdg);
+    else if (home && home[0] == '/')
+        n = asprintf(&path, "%s/.cache/inferd", home);
+    if (n < 0)
+        return NULL;
+    if (make_directories(path, NULL)) {
+        free(path);
+        return NULL;
+    }
+    return path;
+}
+
+static enum err make_setups(struct daemon *d, struct error *error)
+{
+    size_t n = d->config.n_backends;
+    d->cache_dir = make_cache_dir();
+    d->setups = calloc(n, sizeof *d->setups);
+    d->programs = calloc(n, sizeof *d->programs);
+    if (!d->setups || !d->programs)
+        return fail_nomem(error);
+    for (size_t i = 0; i < n; i++) {
+        const struct backend_config *b = &d->config.backends[i];
+        enum err e = find_program(b->kind->program, &d->programs[i], error);
+        if (e)
+            return e;
+        d->setups[i] = (struct backend_setup){
+            .kind = b->kind->name,
+            .engine = {
+                .name = b->name,
+                .program = d->programs[i],
+                .slots = b->slots,
+                .options = b->options,
+                .model_path = b->path,
+                .model_sha256 = b->sha256,
+                .cache_dir = d->cache_dir,
+                .ready_timeout_ms = (int64_t)d->config.ready_timeout_secs * 1000,
+            },
+        };
+    }
+    return OK;
+}
+
+static enum err find_group(const char *name, gid_t *ret, struct error *error)
+{
+    *ret = (gid_t)-1;
+    if (!name)
+        return OK;
+    errno = 0;
+    const struct group *g = getgrnam(name);
+    if (!g)
+        return fail(error, ERR_CONFIG, "group not found: %.80s", name);
+    *ret = g->gr_gid;
+    return OK;
+}
+
+/* The runtime directory must be ours alone to change: whoever could swap the sockets
+ * would be taken for us. */
+static enum err make_runtime_dir(const struct daemon *d, struct error *error)
+{
+    const char *path = d->config.runtime_dir;
+    struct stat st;
+    enum err e = make_directories(path, error);
+    if (e)
+        return e;
+    if (lstat(path, &st) < 0)
+        return fail_sys(error, "cannot look at the runtime directory '%s'", path);
+    if (!S_ISDIR(st.st_mode))
+        return fail(error, ERR_CONFIG, "the runtime directory '%s' is no directory", path);
+    if (st.st_uid != geteuid())
+        return fail(error, ERR_CONFIG, "the runtime directory '%s' belongs to user %u", path,
+                    (unsigned)st.st_uid);
+    if (st.st_mode & S_IWOTH)
+        return fail(error, ERR_CONFIG, "the runtime directory '%s' can be written by everybody",
+                    path);
+    /* A socket that a group may use must be reachable for it, but not listed. */
+    if (d->group != (gid_t)-1 && (chown(path, (uid_t)-1, d->group) < 0 || chmod(path, 0710) < 0))
+        return fail_sys(error, "cannot open the runtime directory '%s' to the group", path);
+    return OK;
+}
+
+/* Many clients are many descriptors; engines get cores of nobody's prompts. */
+static void set_limits(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+    setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
+    signal(SIGPIPE, SIG_IGN);
+    umask(077);
+}
+
+static enum err prepare(struct daemon *d, struct error *error)
+{
+    enum err e = find_group(d->config.group, &d->group, error);
+    if (!e)
+        e = make_runtime_dir(d, error);
+    if (!e)
+        e = lock_acquire(d->config.lock_path, &d->lock_fd, error);
+    if (!e)
+        e = make_setups(d, error);
+    return e;
+}
+
+static void watch_signals(struct daemon *d)
+{
+    static const int numbers[] = { SIGTERM, SIGINT };
+    for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+        uv_signal_init(&d->loop, &d->signals[i]);
+        d->signals[i].data = d;
+        uv_signal_start(&d->signals[i], on_signal, numbers[i]);
+    }
+    uv_timer_init(&d->loop, &d->patience);
+    d->patience.data = d;
+}
+
+static enum err start(struct daemon *d, struct error *error)
+{
+    io_init(&d->io, &d->loop);
+    admin_init(&d->admin, &d->io);
+    clients_init(&d->clients, &d->io, &d->core, on_emptied, d);
+    watch_signals(d);
+
+    enum err e = listener_open(&d->io, d->config.admin_path, ADMIN_MODE, (gid_t)-1,
+                               on_admin_connection, d, &d->admin_listener, error);
+    if (e)
+        return e;
+    admin_tell_status(&d->admin, LIFE_STARTING, NULL);
+    e = core_init(&d->core, &d->io, d->setups, d->config.n_backends, d->config.queue_depth,
+                  &core_ops, d, error);
+    if (!e)
+        core_start(&d->core);
+    return e;
+}
+
+static int run(struct daemon *d)
+{
+    struct error error;
+    if (prepare(d, &error)) {
+        log_error("%s", error.message);
+        return EXIT_FAILURE;
+    }
+    int failed = uv_loop_init(&d->loop);
+    if (failed) {
+        log_error("cannot make an event loop: %s", uv_strerror(failed));
+        return EXIT_FAILURE;
+    }
+    if (start(d, &error)) {
+        log_error("%s", error.message);
+        d->exit_code = EXIT_FAILURE;
+        finish(d);
+    }
+    uv_run(&d->loop, UV_RUN_DEFAULT);
+
+    uv_close((uv_handle_t *)&d->patience, NULL);
+    io_done(&d->io);
+    uv_run(&d->loop, UV_RUN_DEFAULT);
+    uv_loop_close(&d->loop);
+    clients_done(&d->clients);
+    admin_done(&d->admin);
+    log_info("ended");
+    return d->exit_code;
+}
+
+static void release(struct daemon *d)
+{
+    for (size_t i = 0; d->programs && i < d->config.n_backends; i++)
+        free(d->programs[i]);
+    free(d->programs);
+    free(d->setups);
+    free(d->cache_dir);
+    config_done(&d->config);
+    close_fd(&d->lock_fd);
+}
+
+int main(int argc, char **argv)
+{
+    struct daemon d = { .lock_fd = -1 };
+    enum config_action action;
+    struct error error;
+
+    log_init("inferd-daemon", LOG_INFO);
+    /* Two lines of many megabytes may be parsed at a time; more would only fight for
+     * the processors with the loop. */
+    setenv("UV_THREADPOOL_SIZE", "2", 1);
+    set_limits();
+
+    int code;
+    enum err e = config_read(argc, argv, &d.config, &action, &error);
+    if (e) {
+        fprintf(stderr, "inferd-daemon: %s\n", error.message);
+        code = e == ERR_INVALID_REQUEST ? EXIT_USAGE : EXIT_FAILURE;
+    } else if (action == CONFIG_HELP) {
+        config_print_help();
+        code = EXIT_SUCCESS;
+    } else if (action == CONFIG_VERSION) {
+        printf("inferd-daemon %s\n", INFERD_VERSION);
+        code = EXIT_SUCCESS;
+    } else {
+        code = run(&d);
+    }
+    release(&d);
+    return code;
+}

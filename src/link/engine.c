@@ -1,0 +1,478 @@
+/*
+ * engine.c - see engine.h for the states.
+ *
+ * Verifying: the process hashes the model from the descriptor that it was given and
+ * tells the digest; comparing it is done here, where no model is ever parsed.  What
+ * was found right is remembered by the file's identity and times, so that a restart
+ * does not read gigabytes again.  The descriptor is opened anew for each process: a
+ * shared one would share its offset.
+ *
+ * The pulse: a ping every two seconds.  A READY engine must answer within ten, and
+ * must show progress within a minute while it is busy.  One that is STARTING need
+ * not answer (it may be probing or hashing), but every sign of progress moves its
+ * deadline.
+ *
+ * Starting again: at once after a SIGILL, with the CPU variant it ran on avoided;
+ * otherwise after a pause that doubles with each death.  An engine that reached
+ * READY and stayed for a minute has earned a fresh start.
+ */
+#include "link/engine.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/crypto.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+
+enum {
+    TICK_MS = 500,
+    PING_EVERY_MS = 2000,
+    PONG_WITHIN_MS = 10000,
+    PROGRESS_WITHIN_MS = 60000,
+    BACKOFF_FIRST_MS = 100,
+    BACKOFF_MAX_MS = 30000,
+    STEADY_MS = 60000,    /* READY for so long: earlier deaths are forgotten */
+    START_DEATHS_MAX = 5, /* in a row without ever getting READY */
+};
+
+/* What makes a file the one that was verified. */
+struct identity {
+    dev_t device;
+    ino_t inode;
+    off_t size;
+    struct timespec modified;
+    struct timespec changed;
+};
+
+struct engine {
+    struct io *io;
+    struct engine_setup setup;
+    const struct engine_ops *ops;
+    void *owner;
+
+    enum engine_state state;
+    struct child *child;       /* owned by itself; NULL while there is no process */
+    struct phase_news phase;
+    struct capabilities capabilities;
+    struct error why;          /* the last failure; also what a kill of ours is for */
+
+    uv_timer_t tick;
+    int64_t ready_since;
+    int64_t start_at;          /* RESTARTING: when the pause is over */
+    unsigned deaths;           /* since it was last steady: sets the pause */
+    unsigned start_deaths;     /* in a row without READY */
+
+    int64_t pinged_at;         /* 0: no answer is outstanding */
+    int64_t next_ping;
+    int64_t last_progress;     /* when something last moved */
+    uint64_t progress;         /* the counter in the last pong */
+    bool busy;
+
+    struct identity opened;    /* the file that the process has */
+    struct identity verified;
+    bool is_verified;
+
+    char avoided[AVOID_MAX][sizeof((struct phase_news *)0)->cpu_variant];
+    size_t n_avoided;
+};
+
+static void set_state(struct engine *e, enum engine_state state)
+{
+    e->state = state;
+    e->ops->changed(e->owner);
+}
+
+/* Kill the process for a reason that its end will be told with. */
+static void kill_for(struct engine *e, enum err code, const char *what)
+{
+    fail(&e->why, code, "engine '%s' %s", e->setup.name, what);
+    child_kill(e->child);
+}
+
+/* Send a small frame.  What can't be sent for lack of memory is a promise broken; the
+ * process' death is the one answer that ends everything in order. */
+static void send_frame(struct engine *e, enum err made, struct buf *frame)
+{
+    if (made || child_send(e->child, frame))
+        kill_for(e, ERR_NO_MEMORY, "was given up: out of memory");
+    buf_done(frame);
+}
+
+static void send_order(struct engine *e, enum order_kind kind, uint64_t serial)
+{
+    struct buf frame;
+    buf_init(&frame, ENGINE_FRAME_MAX);
+    enum err made = order_put(&frame, kind, serial);
+    send_frame(e, made, &frame);
+}
+
+/* --- the model file -------------------------------------------------------- */
+
+static bool same_identity(const struct identity *a, const struct identity *b)
+{
+    return a->device == b->device && a->inode == b->inode && a->size == b->size &&
+           a->modified.tv_sec == b->modified.tv_sec &&
+           a->modified.tv_nsec == b->modified.tv_nsec && a->changed.tv_sec == b->changed.tv_sec &&
+           a->changed.tv_nsec == b->changed.tv_nsec;
+}
+
+/* -1 with OK if there is none to open. */
+static enum err open_model(struct engine *e, int *ret_fd, struct error *error)
+{
+    *ret_fd = -1;
+    if (!e->setup.model_path)
+        return OK;
+    CLEANUP(close_fd) int fd = open(e->setup.model_path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return fail_sys(error, "cannot open the model '%s'", e->setup.model_path);
+    struct stat st;
+    if (fstat(fd, &st) < 0)
+        return fail_sys(error, "cannot read the model '%s'", e->setup.model_path);
+    if (!S_ISREG(st.st_mode))
+        return fail(error, ERR_CONFIG, "the model '%s' is not a regular file",
+                    e->setup.model_path);
+    e->opened = (struct identity){ st.st_dev, st.st_ino, st.st_size, st.st_mtim, st.st_ctim };
+    *ret_fd = TAKE_FD(fd);
+    return OK;
+}
+
+static void send_load(struct engine *e)
+{
+    struct load load = {
+        .name = e->setup.name,
+        .slots = e->setup.slots,
+        .model_path = e->setup.model_path,
+        .cache_dir = e->setup.cache_dir,
+        .options = e->setup.options,
+    };
+    for (size_t i = 0; i < e->n_avoided; i++)
+        load.avoid[i] = e->avoided[i];
+    struct buf frame;
+    buf_init(&frame, ENGINE_FRAME_MAX);
+    enum err made = order_put_load(&frame, &load);
+    send_frame(e, made, &frame);
+}
+
+static void ask_for_digest(struct engine *e)
+{
+    e->phase = (struct phase_news){ .phase = PHASE_VERIFY };
+    strncat(e->phase.path, e->setup.model_path, sizeof e->phase.path - 1);
+    e->ops->changed(e->owner);
+    send_order(e, ORDER_VERIFY, 0);
+}
+
+static enum err take_digest(struct engine *e, const struct event *event, struct error *error)
+{
+    if (e->state != ENGINE_STARTING || !e->setup.model_sha256)
+        return fail(error, ERR_PROTOCOL, "a digest that nobody asked for");
+    if (CRYPTO_memcmp(event->digest, e->setup.model_sha256, SHA256_HEX) != 0)
+        return fail(error, ERR_MISMATCH,
+                    "the model '%.128s' is not what was configured: SHA-256 %.64s, expected %.64s",
+                    e->setup.model_path, event->digest, e->setup.model_sha256);
+    e->verified = e->opened;
+    e->is_verified = true;
+    send_load(e);
+    return OK;
+}
+
+/* --- frames ---------------------------------------------------------------- */
+
+static void note_progress(struct engine *e)
+{
+    e->last_progress = clock_ms();
+}
+
+static void take_pong(struct engine *e, const struct event *event)
+{
+    if (event->progress != e->progress || !event->busy)
+        note_progress(e);
+    e->progress = event->progress;
+    e->busy = event->busy;
+    e->pinged_at = 0;
+}
+
+static enum err take_ready(struct engine *e, const struct event *event, struct error *error)
+{
+    if (e->state != ENGINE_STARTING)
+        return fail(error, ERR_PROTOCOL, "ready twice");
+    e->capabilities = event->capabilities;
+    e->start_deaths = 0;
+    e->ready_since = clock_ms();
+    e->pinged_at = 0;
+    note_progress(e);
+    set_state(e, ENGINE_READY);
+    return OK;
+}
+
+static enum err take_error(struct engine *e, const struct event *event, struct error *error)
+{
+    if (event->serial) {
+        e->ops->news(e->owner, event);
+        return OK;
+    }
+    if (e->state != ENGINE_STARTING)
+        return fail(error, ERR_PROTOCOL, "an error of no request");
+    return fail(error, ERR_CONFIG, "engine '%s' cannot start: %.400s", e->setup.name,
+                event->error.message);
+}
+
+static enum err take_event(struct engine *e, const struct event *event, struct error *error)
+{
+    switch (event->kind) {
+    case EVENT_DIGEST:
+        return take_digest(e, event, error);
+    case EVENT_PHASE:
+        if (e->state != ENGINE_STARTING)
+            return fail(error, ERR_PROTOCOL, "a loading phase after loading");
+        e->phase = event->phase;
+        e->ops->changed(e->owner);
+        return OK;
+    case EVENT_READY:
+        return take_ready(e, event, error);
+    case EVENT_PONG:
+        take_pong(e, event);
+        return OK;
+    case EVENT_ERROR:
+        return take_error(e, event, error);
+    case EVENT_TEXT:
+    case EVENT_DONE:
+        e->ops->news(e->owner, event);
+        return OK;
+    }
+    return OK;
+}
+
+static enum err on_frame(void *owner, const struct frame *frame, struct error *error)
+{
+    struct engine *e = owner;
+    struct event event;
+    enum err err = event_read(frame, &event, error);
+    if (err)
+        return err;
+    if (event.kind != EVENT_PONG)
+        note_progress(e);
+    return take_event(e, &event, error);
+}
+
+/* --- death and birth ------------------------------------------------------- */
+
+static void on_ended(void *owner, const struct child_end *end);
+static void on_tick(uv_timer_t *timer);
+
+static const struct child_ops child_ops = { on_frame, on_ended };
+
+static void schedule_restart(struct engine *e, int64_t pause_ms)
+{
+    e->start_at = clock_ms() + pause_ms;
+    uv_timer_start(&e->tick, on_tick, (uint64_t)pause_ms, TICK_MS);
+}
+
+static int64_t backoff_ms(unsigned deaths)
+{
+    int64_t pause = BACKOFF_FIRST_MS;
+    for (unsigned i = 1; i < deaths && pause < BACKOFF_MAX_MS; i++)
+        pause *= 2;
+    return pause < BACKOFF_MAX_MS ? pause : BACKOFF_MAX_MS;
+}
+
+/* Remember the variant that faulted; false if that is not news. */
+static bool avoid_variant(struct engine *e, const char *variant)
+{
+    if (!variant[0] || e->n_avoided == AVOID_MAX)
+        return false;
+    for (size_t i = 0; i < e->n_avoided; i++)
+        if (strcmp(e->avoided[i], variant) == 0)
+            return false;
+    strcpy(e->avoided[e->n_avoided++], variant); /* both are as large */
+    return true;
+}
+
+/* The sentence for an end that nobody has explained yet. */
+static void explain(struct engine *e, const struct child_end *end)
+{
+    if (e->why.code != OK)
+        return;
+    if (end->protocol.code != OK)
+        e->why = end->protocol;
+    else if (end->signal)
+        fail(&e->why, ERR_BACKEND_UNAVAILABLE, "engine '%s' died of %s", e->setup.name,
+             strsignal(end->signal));
+    else
+        fail(&e->why, ERR_BACKEND_UNAVAILABLE, "engine '%s' ended by itself with exit code %d",
+             e->setup.name, end->status);
+}
+
+static void on_ended(void *owner, const struct child_end *end)
+{
+    struct engine *e = owner;
+    bool was_ready = e->state == ENGINE_READY;
+    const char *variant = was_ready ? e->capabilities.cpu_variant : e->phase.cpu_variant;
+    e->child = NULL;
+    explain(e, end);
+
+    if (was_ready && clock_ms() - e->ready_since >= STEADY_MS)
+        e->deaths = 0;
+    bool faulted = end->signal == SIGILL && avoid_variant(e, variant);
+    if (!faulted) {
+        e->deaths++;
+        e->start_deaths += !was_ready;
+    }
+
+    /* Files that are wrong and engines that say no will say no again. */
+    bool final = e->why.code == ERR_MISMATCH || e->why.code == ERR_CONFIG ||
+                 e->start_deaths >= START_DEATHS_MAX;
+    if (!final)
+        schedule_restart(e, faulted ? 0 : backoff_ms(e->deaths));
+    /* What was lost is told in the new state: nobody may be sent here meanwhile. */
+    e->state = final ? ENGINE_FAILED : ENGINE_RESTARTING;
+    if (was_ready)
+        e->ops->lost(e->owner, &e->why);
+    e->ops->changed(e->owner);
+}
+
+static enum err start_process(struct engine *e, struct error *error)
+{
+    CLEANUP(close_fd) int model_fd = -1;
+    enum err err = open_model(e, &model_fd, error);
+    if (err)
+        return err;
+    return child_start(e->io, e->setup.program, model_fd, ENGINE_FRAME_MAX, &child_ops, e,
+                       &e->child, error);
+}
+
+static void start(struct engine *e)
+{
+    struct error error = { 0 };
+    e->phase = (struct phase_news){ .phase = PHASE_CHECKING_LOCAL };
+    if (e->setup.model_path)
+        strncat(e->phase.path, e->setup.model_path, sizeof e->phase.path - 1);
+    e->pinged_at = 0;
+    e->next_ping = clock_ms() + PING_EVERY_MS;
+    e->progress = 0;
+    e->busy = false;
+    note_progress(e);
+
+    if (start_process(e, &error)) {
+        e->why = error;
+        set_state(e, ENGINE_FAILED);
+        return;
+    }
+    e->why.code = OK;
+    set_state(e, ENGINE_STARTING);
+    if (e->setup.model_path && !(e->is_verified && same_identity(&e->opened, &e->verified)))
+        ask_for_digest(e);
+    else
+        send_load(e);
+}
+
+/* --- the pulse ------------------------------------------------------------- */
+
+static void check_pulse(struct engine *e, int64_t now)
+{
+    if (e->state == ENGINE_STARTING) {
+        if (now - e->last_progress > e->setup.ready_timeout_ms)
+            kill_for(e, ERR_BACKEND_UNAVAILABLE, "made no progress while loading");
+    } else if (e->pinged_at && now - e->pinged_at > PONG_WITHIN_MS) {
+        kill_for(e, ERR_BACKEND_UNAVAILABLE, "stopped answering");
+    } else if (e->busy && now - e->last_progress > PROGRESS_WITHIN_MS) {
+        kill_for(e, ERR_BACKEND_UNAVAILABLE, "made no progress for a minute");
+    }
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+    struct engine *e = timer->data;
+    int64_t now = clock_ms();
+    if (e->state == ENGINE_RESTARTING && now >= e->start_at) {
+        start(e);
+        return;
+    }
+    if (!e->child)
+        return;
+    check_pulse(e, now);
+    if (!e->pinged_at && now >= e->next_ping) {
+        e->pinged_at = now;
+        e->next_ping = now + PING_EVERY_MS;
+        send_order(e, ORDER_PING, 0);
+    }
+}
+
+/* --- what others call ------------------------------------------------------ */
+
+enum err engine_new(struct io *io, const struct engine_setup *setup, const struct engine_ops *ops,
+                    void *owner, struct engine **ret, struct error *error)
+{
+    struct engine *e = calloc(1, sizeof *e);
+    if (!e)
+        return fail_nomem(error);
+    e->io = io;
+    e->setup = *setup;
+    e->ops = ops;
+    e->owner = owner;
+    uv_timer_init(io->loop, &e->tick); /* neither of the two can fail */
+    e->tick.data = e;
+    uv_timer_start(&e->tick, on_tick, TICK_MS, TICK_MS);
+    *ret = e;
+    return OK;
+}
+
+static void on_tick_closed(uv_handle_t *handle)
+{
+    free(handle->data);
+}
+
+void engine_free(struct engine *e)
+{
+    if (!e)
+        return;
+    if (e->child)
+        child_orphan(e->child);
+    uv_close((uv_handle_t *)&e->tick, on_tick_closed);
+}
+
+void engine_start(struct engine *e)
+{
+    if (e->state == ENGINE_STOPPED || e->state == ENGINE_FAILED)
+        start(e);
+}
+
+enum engine_state engine_state(const struct engine *e)
+{
+    return e->state;
+}
+
+const struct phase_news *engine_phase(const struct engine *e)
+{
+    return &e->phase;
+}
+
+const struct capabilities *engine_capabilities(const struct engine *e)
+{
+    return &e->capabilities;
+}
+
+const struct error *engine_why(const struct engine *e)
+{
+    return &e->why;
+}
+
+int engine_pid(const struct engine *e)
+{
+    return e->child ? child_pid(e->child) : 0;
+}
+
+void engine_generate(struct engine *e, char *order, size_t len)
+{
+    note_progress(e); /* from now on a minute without any counts */
+    if (child_send_owned(e->child, FRAME_JSON, order, len))
+        kill_for(e, ERR_NO_MEMORY, "was given up: out of memory");
+}
+
+void engine_tell(struct engine *e, enum order_kind kind, uint64_t serial)
+{
+    if (e->child)
+        send_order(e, kind, serial);
+}

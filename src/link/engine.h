@@ -1,0 +1,89 @@
+/*
+ * engine.h - one configured backend's engine, kept alive.
+ *
+ *                      +--------------------------------------+
+ *                      v                                      | backoff over
+ *     STOPPED --> STARTING --> READY --> (death) ------> RESTARTING
+ *                      |                                      ^
+ *                      +-- died or too slow ------------------+
+ *                      +-- said it can't, or died too often --> FAILED
+ *
+ *   STOPPED     no process, and none wanted
+ *   STARTING    a process is verifying, probing or loading; `phase` says where
+ *   READY       it decoded a token and takes requests
+ *   RESTARTING  no process; one is started when the backoff is over
+ *   FAILED      no process; starting again would end the same way
+ *
+ * The engine starts the process, has its model verified, loads it, watches its
+ * pulse, and starts it again when it dies.  Requests are only numbers here: their
+ * owner hears what the process tells about them, and `lost` when it can tell no
+ * more.
+ */
+#pragma once
+
+#include "link/child.h"
+#include "proto/engine.h"
+
+enum engine_state {
+    ENGINE_STOPPED,
+    ENGINE_STARTING,
+    ENGINE_READY,
+    ENGINE_RESTARTING,
+    ENGINE_FAILED,
+};
+
+struct engine;
+
+struct engine_ops {
+    /* The state, the phase or both have changed. */
+    void (*changed)(void *owner);
+
+    /* News of a request: TEXT, DONE or ERROR with its serial. */
+    void (*news)(void *owner, const struct event *event);
+
+    /* The process died: nothing more will come of what it was working on. */
+    void (*lost)(void *owner, const struct error *why);
+};
+
+/* What to run.  Everything is borrowed and must outlive the engine. */
+struct engine_setup {
+    const char *name;           /* the backend's label */
+    const char *program;        /* absolute path */
+    uint32_t slots;
+    const json_t *options;      /* its entry in the configuration */
+    const char *model_path;     /* NULL: it has no model file */
+    const char *model_sha256;   /* 64 lower-case hex digits; NULL only without a file */
+    const char *cache_dir;      /* NULL: none */
+    int64_t ready_timeout_ms;   /* without a sign of progress while STARTING */
+};
+
+enum err engine_new(struct io *io, const struct engine_setup *setup, const struct engine_ops *ops,
+                    void *owner, struct engine **ret, struct error *error) MUST_USE;
+
+/* Kills what runs and tells nothing.  Memory goes with the loop's next turns.  NULL
+ * is fine. */
+void engine_free(struct engine *e);
+
+/* STOPPED or FAILED: start it.  What goes wrong is told by `changed`. */
+void engine_start(struct engine *e);
+
+enum engine_state engine_state(const struct engine *e);
+
+/* While STARTING, as far as it is known. */
+const struct phase_news *engine_phase(const struct engine *e);
+
+/* What the process said when it was ready last; zeros before. */
+const struct capabilities *engine_capabilities(const struct engine *e);
+
+/* Why it is RESTARTING or FAILED. */
+const struct error *engine_why(const struct engine *e);
+
+/* The process' pid; 0 if there is none. */
+int engine_pid(const struct engine *e);
+
+/* READY only: hand over an encoded `generate` order; taken.  It ends with exactly one
+ * news of DONE or ERROR, or with `lost`. */
+void engine_generate(struct engine *e, char *order, size_t len);
+
+/* ORDER_CANCEL, ORDER_PAUSE, ORDER_RESUME for a request it has. */
+void engine_tell(struct engine *e, enum order_kind kind, uint64_t serial);

@@ -1,0 +1,53 @@
+/*
+ * request.c - see request.h.
+ */
+#include "proto/request.h"
+
+#include <string.h>
+
+static const char *const role_names[] = {
+    [ROLE_SYSTEM] = "system",
+    [ROLE_USER] = "user",
+    [ROLE_ASSISTANT] = "assistant",
+};
+
+const char *role_name(enum role role)
+{
+    return role_names[role];
+}
+
+bool role_from_name(const char *name, enum role *ret_role)
+{
+    for (size_t i = 0; i < ARRAY_LEN(role_names); i++) {
+        if (strcmp(name, role_names[i]) == 0) {
+            *ret_role = (enum role)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+void generate_init(struct generate *g)
+{
+    *g = (struct generate){
+        .temperature = 1.0,
+        .top_p = 0.95,
+        .top_k = 64,
+        .max_tokens = 1000,
+    };
+}
+
+void generate_done(struct generate *g)
+{
+    free(g->messages);
+    json_decref(g->tree);
+    generate_init(g);
+}
+
+double outcome_speed(const struct outcome *o)
+{
+    /* The first token comes out of reading the prompt; the others took the time. */
+    if (o->completion_tokens < 2 || o->generate_ms <= 0)
+        return 0;
+    return (double)(o->completion_tokens - 1) * 1000 / o->generate_ms;
+}

@@ -1,0 +1,88 @@
+/*
+ * request.h - the plain data of a request: what is asked, and what came of it.
+ *
+ * No states, no owners, no protocol.  A surface of `wire` fills it from whatever
+ * its clients send, the engine protocol carries it, an engine reads it.  Text is
+ * borrowed from `tree`, the parsed JSON it came from, so that a prompt of many
+ * megabytes is never copied on the way.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/json.h"
+
+enum {
+    /* What a client may send in one frame, and an answer may grow to. */
+    REQUEST_BYTES_MAX = 64 * 1024 * 1024,
+    ANSWER_BYTES_MAX = 16 * 1024 * 1024,
+
+    GRAMMAR_BYTES_MAX = 64 * 1024,
+    GRAMMAR_ALTERNATIVES_MAX = 4096, /* '|' characters */
+};
+
+enum role { ROLE_SYSTEM, ROLE_USER, ROLE_ASSISTANT };
+
+/* "user"; the names are the same on every wire. */
+const char *role_name(enum role role);
+bool role_from_name(const char *name, enum role *ret_role);
+
+struct message {
+    enum role role;
+    struct slice content; /* UTF-8 without NUL; may be empty */
+};
+
+/* What a generation is asked to do. */
+struct generate {
+    struct message *messages; /* at least one; owned */
+    size_t n_messages;
+    double temperature;  /* 0..2; 0 is greedy */
+    double top_p;        /* above 0, at most 1 */
+    uint32_t top_k;      /* 0 is off */
+    uint32_t max_tokens; /* at least 1 */
+    bool has_seed;       /* false: the engine draws one */
+    uint32_t seed;
+    struct slice grammar; /* GBNF; empty is none */
+    json_t *tree;         /* holds the text; owned */
+};
+
+/* No messages, and the defaults of every surface: temperature 1.0, top_p 0.95,
+ * top_k 64, max_tokens 1000. */
+void generate_init(struct generate *g);
+void generate_done(struct generate *g);
+
+enum stop_reason {
+    STOP_END,    /* the model ended its turn */
+    STOP_LENGTH, /* max_tokens, the context or ANSWER_BYTES_MAX */
+    STOP_CANCELLED,
+    STOP_ERROR,
+};
+
+/* What came of it. */
+struct outcome {
+    enum stop_reason stop;
+    uint64_t prompt_tokens;
+    uint64_t completion_tokens;
+    uint64_t cached_tokens; /* of prompt_tokens, how many needed no work */
+    double queue_ms;        /* waiting for a slot; the daemon's to fill */
+    double prompt_ms;       /* reading the prompt */
+    double first_token_ms;  /* from the slot to the first token */
+    double generate_ms;     /* from the first token to the last */
+};
+
+/* Tokens per second after the prompt was read; 0 if that can't be said. */
+double outcome_speed(const struct outcome *o);
+
+enum text_kind { TEXT_ANSWER, TEXT_THINKING };
+
+/* What a backend can do, as its engine says when it is ready. */
+struct capabilities {
+    bool v2, vision, audio, tools, thinking, embed, rerank;
+    char accelerator[16]; /* "cpu" */
+    int gpu_layers;
+    char cpu_variant[64]; /* ggml's name for it, "haswell"; "" if there is none */
+    char model[128];      /* the name in the model's metadata; "" if there is none */
+    uint32_t n_ctx;       /* tokens per request; 0 if there is no such limit */
+    uint32_t slots;       /* requests that run at a time */
+};

@@ -1,0 +1,426 @@
+/*
+ * conn.c - see conn.h for the states.
+ *
+ * A connection is freed by the loop after close_conn(); until then its memory is good,
+ * but whoever calls something that may close it returns without touching it again.
+ */
+#include "serve/conn.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/log.h"
+#include "serve/decode.h"
+#include "serve/peer.h"
+#include "wire/line.h"
+
+enum {
+    READ_PER_TURN = 256 * 1024,
+    PARSE_INLINE_MAX = 64 * 1024,   /* longer lines go to the pool */
+    UNSENT_HIGH = 256 * 1024,       /* a client so far behind is written no more ... */
+    UNSENT_LOW = 64 * 1024,         /* ... until it is no more than this behind */
+    LINGER_MAX = 64 * 1024 * 1024,  /* thrown away for a client that was told off */
+    HAND_OVER_MIN = 64 * 1024,      /* frames so large are not copied */
+};
+
+enum conn_state {
+    CONN_READING,
+    CONN_PARSING,
+    CONN_SERVING,
+    CONN_CLOSING,
+    CONN_LINGERING,
+};
+
+/* A line on the pool; owns itself, since the connection may go meanwhile. */
+struct job {
+    uv_work_t work;
+    struct conn *conn; /* NULL: gone */
+    const struct surface *surface;
+    uint64_t serial;
+    char *line;
+    size_t len;
+    struct decoded decoded;
+};
+
+struct conn {
+    struct link link;
+    struct clients *clients;
+    enum conn_state state;
+    struct stream stream;
+    struct peer peer;
+    const struct surface *surface;
+    struct line_reader in;
+    struct job *job;         /* PARSING */
+    struct sink sink;
+    struct request *request; /* SERVING; core's */
+    struct answer answer;    /* SERVING */
+    bool paused;             /* core was told to hold the request's text */
+    size_t thrown_away;      /* LINGERING */
+};
+
+static void advance(struct conn *c);
+
+/* --- the end ---------------------------------------------------------------- */
+
+static void free_conn(struct stream *s)
+{
+    struct conn *c = CONTAINER_OF(s, struct conn, stream);
+    line_reader_done(&c->in);
+    answer_done(&c->answer);
+    free(c);
+}
+
+static void close_conn(struct conn *c)
+{
+    struct clients *clients = c->clients;
+    if (c->request)
+        core_abandon(TAKE(c->request));
+    if (c->job)
+        c->job->conn = NULL;
+    list_remove(&clients->conns, &c->link);
+    stream_close(&c->stream, free_conn);
+    if (clients->draining && clients->conns.len == 0)
+        clients->emptied(clients->owner);
+}
+
+/* Close when everything has left. */
+static void say_goodbye(struct conn *c)
+{
+    c->state = CONN_CLOSING;
+    stream_want_read(&c->stream, false);
+    if (stream_unsent(&c->stream) == 0)
+        close_conn(c);
+}
+
+static void linger(struct conn *c)
+{
+    c->state = CONN_LINGERING;
+    line_reader_done(&c->in);
+    stream_want_read(&c->stream, true);
+}
+
+/* --- writing ---------------------------------------------------------------- */
+
+/* Send what stands in scratch; `made` is what making it came to.  False: it could not
+ * be sent, and the connection is closed. */
+static bool send_scratch(struct conn *c, enum err made)
+{
+    struct buf *scratch = &c->clients->scratch;
+    enum err e = made;
+    if (!e && scratch->len >= HAND_OVER_MIN) {
+        size_t len;
+        char *bytes = buf_steal(scratch, &len);
+        e = stream_write_owned(&c->stream, bytes, len);
+    } else if (!e && scratch->len > 0) {
+        e = stream_write(&c->stream, scratch->at, scratch->len);
+    }
+    buf_clear(scratch);
+    if (e) {
+        log_warn("closing a connection of pid %d: no memory for its answer", (int)c->peer.pid);
+        close_conn(c);
+    }
+    return !e;
+}
+
+/* The client reads too slowly: hold its text where it is made. */
+static void hold_back(struct conn *c)
+{
+    if (!c->paused && stream_unsent(&c->stream) > UNSENT_HIGH) {
+        c->paused = true;
+        core_pause(c->request, true);
+    }
+}
+
+static void on_flushed(struct stream *s)
+{
+    struct conn *c = CONTAINER_OF(s, struct conn, stream);
+    size_t unsent = stream_unsent(s);
+    if (c->state == CONN_CLOSING && unsent == 0) {
+        close_conn(c);
+    } else if (c->state == CONN_LINGERING && unsent == 0) {
+        shutdown(s->fd, SHUT_WR);
+    } else if (c->state == CONN_SERVING && c->paused && unsent < UNSENT_LOW) {
+        c->paused = false;
+        core_pause(c->request, false);
+    } else if (c->state == CONN_READING && unsent < UNSENT_LOW) {
+        advance(c);
+    }
+}
+
+/* --- what core tells -------------------------------------------------------- */
+
+static void on_text(struct sink *sink, enum text_kind kind, struct slice text)
+{
+    struct conn *c = CONTAINER_OF(sink, struct conn, sink);
+    enum err made = c->surface->put_text(&c->answer, kind, text, &c->clients->scratch);
+    if (send_scratch(c, made))
+        hold_back(c);
+}
+
+/* The request has ended and its last frame stands in scratch. */
+static void finish(struct conn *c, enum err made)
+{
+    c->request = NULL;
+    c->paused = false;
+    answer_done(&c->answer);
+    if (send_scratch(c, made)) {
+        c->state = CONN_READING;
+        advance(c);
+    }
+}
+
+static void on_done(struct sink *sink, const struct outcome *outcome, const char *kind)
+{
+    struct conn *c = CONTAINER_OF(sink, struct conn, sink);
+    finish(c, c->surface->put_done(&c->answer, outcome, kind, &c->clients->scratch));
+}
+
+static void on_failed(struct sink *sink, const struct error *error)
+{
+    struct conn *c = CONTAINER_OF(sink, struct conn, sink);
+    finish(c, c->surface->put_error(&c->answer, error, &c->clients->scratch));
+}
+
+static const struct sink_ops sink_ops = { on_text, on_done, on_failed };
+
+/* --- a line ----------------------------------------------------------------- */
+
+/* The client can't be followed any further. */
+static void tell_off(struct conn *c, const struct error *error)
+{
+    if (send_scratch(c, c->surface->put_error(NULL, error, &c->clients->scratch)))
+        linger(c);
+}
+
+/* Refused, but the conversation goes on: leaves the state at READING. */
+static void refuse(struct conn *c, const struct error *error)
+{
+    enum err made = c->surface->put_error(&c->answer, error, &c->clients->scratch);
+    answer_done(&c->answer);
+    c->state = CONN_READING;
+    send_scratch(c, made);
+}
+
+/* Leaves the connection SERVING, READING (refused), LINGERING or closed. */
+static void take_decoded(struct conn *c, uint64_t serial, struct decoded *d)
+{
+    if (d->e == ERR_PROTOCOL) {
+        d->error.code = ERR_INVALID_REQUEST;
+        tell_off(c, &d->error);
+        return;
+    }
+    if (answer_init(&c->answer, &d->ask)) {
+        close_conn(c);
+        return;
+    }
+    c->state = CONN_SERVING;
+    struct error error = d->error;
+    enum err e = d->e;
+    if (!e)
+        e = core_submit(c->clients->core, serial, TAKE(d->order), d->order_len, &c->sink,
+                        &c->request, &error);
+    if (e)
+        refuse(c, &error);
+}
+
+static void decode_on_pool(uv_work_t *work)
+{
+    struct job *job = CONTAINER_OF(work, struct job, work);
+    decode_line(job->surface, job->serial, job->line, job->len, &job->decoded);
+    free(TAKE(job->line));
+}
+
+static void decoded_on_pool(uv_work_t *work, int status UNUSED)
+{
+    struct job *job = CONTAINER_OF(work, struct job, work);
+    struct conn *c = job->conn;
+    if (c) {
+        c->job = NULL;
+        take_decoded(c, job->serial, &job->decoded);
+        if (c->state == CONN_READING && c->stream.fd >= 0)
+            advance(c);
+    }
+    decoded_done(&job->decoded);
+    free(job);
+}
+
+/* False without memory. */
+static bool start_job(struct conn *c, uint64_t serial)
+{
+    struct job *job = calloc(1, sizeof *job);
+    if (!job)
+        return false;
+    if (line_reader_take(&c->in, &job->line, &job->len)) {
+        free(job);
+        return false;
+    }
+    job->conn = c;
+    job->surface = c->surface;
+    job->serial = serial;
+    c->job = job;
+    c->state = CONN_PARSING;
+    uv_queue_work(c->clients->io->loop, &job->work, decode_on_pool, decoded_on_pool);
+    return true;
+}
+
+static void take_line(struct conn *c, struct slice line)
+{
+    uint64_t serial = core_next_serial(c->clients->core);
+    if (line.len > PARSE_INLINE_MAX) {
+        if (!start_job(c, serial))
+            close_conn(c);
+        return;
+    }
+    struct decoded d;
+    decode_line(c->surface, serial, line.at, line.len, &d);
+    take_decoded(c, serial, &d);
+    decoded_done(&d);
+}
+
+/* READING: take the lines that are there, then wait for more. */
+static void advance(struct conn *c)
+{
+    while (c->state == CONN_READING && c->stream.fd >= 0) {
+        if (c->clients->draining) {
+            say_goodbye(c);
+            return;
+        }
+        /* Answers it does not read are a reason to ask it nothing more. */
+        if (stream_unsent(&c->stream) > UNSENT_HIGH)
+            break;
+        struct slice line;
+        struct error error;
+        enum err e = line_reader_next(&c->in, &line, &error);
+        if (e == ERR_AGAIN) {
+            stream_want_read(&c->stream, true);
+            return;
+        }
+        if (e == ERR_CLOSED) {
+            say_goodbye(c);
+            return;
+        }
+        if (e == OK) {
+            take_line(c, line);
+        } else {
+            if (error.code == ERR_PROTOCOL)
+                error.code = ERR_INVALID_REQUEST;
+            tell_off(c, &error);
+        }
+    }
+    if (c->stream.fd >= 0 && c->state != CONN_LINGERING)
+        stream_want_read(&c->stream, false);
+}
+
+/* --- reading ---------------------------------------------------------------- */
+
+static void throw_away(struct conn *c)
+{
+    char bytes[16 * 1024];
+    ssize_t n = recv(c->stream.fd, bytes, sizeof bytes, 0);
+    if (n > 0)
+        c->thrown_away += (size_t)n;
+    bool more = n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR));
+    if (!more || c->thrown_away > LINGER_MAX)
+        close_conn(c);
+}
+
+/* One read; false if there was nothing or the connection is closed. */
+static bool read_some(struct conn *c, size_t *ret_n)
+{
+    char *at;
+    size_t room;
+    if (line_reader_room(&c->in, &at, &room)) {
+        close_conn(c);
+        return false;
+    }
+    ssize_t n = recv(c->stream.fd, at, room, 0);
+    if (n < 0) {
+        if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
+            close_conn(c);
+        return false;
+    }
+    if (n == 0)
+        line_reader_end(&c->in);
+    else
+        line_reader_filled(&c->in, (size_t)n);
+    *ret_n = (size_t)n;
+    advance(c);
+    return n > 0;
+}
+
+static void on_readable(struct stream *s)
+{
+    struct conn *c = CONTAINER_OF(s, struct conn, stream);
+    if (c->state == CONN_LINGERING) {
+        throw_away(c);
+        return;
+    }
+    size_t n = 0;
+    for (size_t total = 0; total < READ_PER_TURN; total += n)
+        if (!read_some(c, &n) || c->stream.fd < 0 || c->state != CONN_READING)
+            return;
+}
+
+static void on_gone(struct stream *s)
+{
+    close_conn(CONTAINER_OF(s, struct conn, stream));
+}
+
+static const struct stream_ops stream_ops = { on_readable, on_flushed, on_gone };
+
+/* --- what others call ------------------------------------------------------- */
+
+void clients_init(struct clients *clients, struct io *io, struct core *core,
+                  void (*emptied)(void *owner), void *owner)
+{
+    *clients = (struct clients){ .io = io, .core = core, .emptied = emptied, .owner = owner };
+    list_init(&clients->conns);
+    /* The longest frame is the last one of the longest answer, every byte escaped. */
+    buf_init(&clients->scratch, (size_t)ANSWER_BYTES_MAX * 6 + REQUEST_BYTES_MAX);
+}
+
+void clients_done(struct clients *clients)
+{
+    buf_done(&clients->scratch);
+}
+
+void clients_accept(struct clients *clients, int fd, const struct surface *surface)
+{
+    struct error error;
+    struct conn *c = calloc(1, sizeof *c);
+    if (!c) {
+        close(fd);
+        return;
+    }
+    c->peer = peer_of(fd);
+    if (stream_open(clients->io, &c->stream, fd, &stream_ops, &error)) {
+        log_warn("refusing a connection of pid %d: %s", (int)c->peer.pid, error.message);
+        free(c);
+        return;
+    }
+    c->clients = clients;
+    c->surface = surface;
+    c->sink.ops = &sink_ops;
+    line_reader_init(&c->in, REQUEST_BYTES_MAX, surface->max_depth);
+    list_append(&clients->conns, &c->link);
+    stream_want_read(&c->stream, true);
+}
+
+void clients_drain(struct clients *clients)
+{
+    clients->draining = true;
+    if (clients->conns.len == 0) {
+        clients->emptied(clients->owner);
+        return;
+    }
+    LIST_EACH(struct conn, c, &clients->conns, link)
+        if (c->state == CONN_READING || c->state == CONN_LINGERING)
+            say_goodbye(c);
+}
+
+void clients_drop(struct clients *clients)
+{
+    LIST_EACH(struct conn, c, &clients->conns, link)
+        close_conn(c);
+}

@@ -1,0 +1,17 @@
+/*
+ * lifecycle.h - what the daemon as a whole is doing, said to the admin socket.
+ *
+ * Its state is that of its best backend: ready as long as one is.
+ */
+#pragma once
+
+#include "core/core.h"
+#include "serve/admin.h"
+
+/* A backend's state or phase has changed: say what follows from it.  READY is told
+ * only if `serving`, that is, once the sockets accept. */
+void lifecycle_backend_changed(struct admin *a, const struct core *core,
+                               const struct backend *changed, bool serving);
+
+/* Is there a backend that takes requests? */
+bool lifecycle_ready(const struct core *core);

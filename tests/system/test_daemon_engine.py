@@ -1,0 +1,163 @@
+"""Engines that die: what runs on them ends once, what waits survives, and there is a new
+one soon."""
+import os
+import signal
+import time
+
+import pytest
+
+from daemon import SCRIPTED, alive, until
+
+DEATHS = [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGTERM]
+
+
+def serves(daemon, within=None):
+    with daemon.client() as c:
+        if within:
+            c.socket.settimeout(within)
+        c.ask("s", "say hi")
+        assert c.answer("s") == "hi"
+
+
+@pytest.mark.parametrize("sig", DEATHS)
+def test_killed_in_the_middle_of_a_generation(start, sig):
+    d = start("--active-permits", "3")
+    clients = [d.client(f"c{i}") for i in range(3)]
+    for c in clients:
+        c.ask("1", "hold")
+        assert c.receive()["content"] == "held"
+    waiting = [d.client(f"w{i}") for i in range(3)]
+    for i, c in enumerate(waiting):
+        c.ask("1", f"say w{i}")
+    before = d.kill_engine(sig)
+    for c in clients:
+        assert c.error("1")["code"] == "backend_unavailable"
+    for i, c in enumerate(waiting):
+        assert c.answer("1") == f"w{i}"
+    # One terminal frame each: the next one on the same connection is the next request's.
+    for c in clients:
+        c.ask("2", "say hi")
+        assert c.answer("2") == "hi"
+    assert d.engine() != before
+
+
+def test_killed_in_the_middle_of_a_stream(start):
+    d = start()
+    a = d.client()
+    a.ask("1", "babble 100000 100")
+    for _ in range(1000):
+        assert a.receive()["type"] == "token"
+    d.kill_engine()
+    assert a.error("1")["code"] == "backend_unavailable"
+    a.ask("2", "say hi")
+    assert a.answer("2") == "hi"
+
+
+def test_killed_while_idle(start):
+    d = start()
+    admin = d.admin()
+    admin.await_status("ready")
+    d.kill_engine()
+    for status in ("restarting", "loading_model", "ready"):
+        admin.await_status(status)
+    serves(d)
+
+
+def test_killed_while_loading(start):
+    d = start(ready=False, config={"backends": [{**SCRIPTED, "load_delay_ms": 300}]})
+    admin = d.admin()
+    admin.await_status("loading_model")
+    before = d.kill_engine()
+    admin.await_status("ready")
+    assert d.engine() != before
+    serves(d)
+
+
+def test_killed_again_while_it_loads_again(start):
+    d = start(config={"backends": [{**SCRIPTED, "load_delay_ms": 300}]})
+    admin = d.admin()
+    admin.await_status("ready")
+    for _ in range(2):
+        d.kill_engine()
+        admin.await_status("loading_model")
+    waiting = d.client()
+    waiting.ask("1", "say hi")
+    assert waiting.answer("1") == "hi"
+
+
+def test_requests_wait_while_there_is_no_engine(start):
+    """The socket stays, and who comes meanwhile is served as soon as possible."""
+    d = start("--queue-depth", "8", config={"backends": [{**SCRIPTED, "load_delay_ms": 300}]})
+    admin = d.admin()
+    admin.await_status("ready")
+    d.kill_engine()
+    admin.await_status("restarting")
+    clients = [d.client(f"c{i}") for i in range(5)]
+    for i, c in enumerate(clients):
+        c.ask("1", f"say c{i}")
+    for i, c in enumerate(clients):
+        assert c.answer("1") == f"c{i}"
+
+
+def test_a_prompt_that_kills_its_engine_each_time(start):
+    """Only its sender is told; others are served in between, each time."""
+    d = start("--active-permits", "1")
+    bad, good = d.client("bad"), d.client("good")
+    for i in range(3):
+        bad.ask(str(i), "crash SEGV")
+        assert bad.error(str(i))["code"] == "backend_unavailable"
+        good.ask(str(i), "say hi")
+        assert good.answer(str(i)) == "hi"
+
+
+def test_an_engine_that_always_dies_is_not_started_in_a_frenzy(start):
+    """With a loop of crashes the daemon stays, backs off, and says what it does."""
+    d = start()
+    admin = d.admin()
+    admin.await_status("ready")
+    began = time.monotonic()
+    seen = set()
+    for _ in range(4):
+        seen.add(d.kill_engine())
+        until(lambda: not any(e in seen for e in d.engines()), "the engine is gone")
+        until(d.engines, "the next engine", 60)
+    took = time.monotonic() - began
+    # Four starts without any pause would take a few hundredths of a second.
+    assert took > 0.5, f"four deaths in {took:.2f} s"
+    assert d.process.poll() is None
+    serves(d, within=60)
+
+
+def test_two_backends_die_apart(start):
+    """While one serves, the daemon is ready."""
+    d = start("--active-permits", "1", config={"backends": [
+        {**SCRIPTED, "name": "first"}, {**SCRIPTED, "name": "second"}]})
+    first, second = until(lambda: len(d.engines()) == 2 and d.engines(), "two engines")
+    for victim, survivor in ((first, second), (second, None)):
+        os.kill(victim, signal.SIGKILL)
+        serves(d)
+        until(lambda: len(d.engines()) == 2 and victim not in d.engines(), "two engines again")
+        assert survivor is None or alive(survivor)
+    serves(d)
+
+
+def test_no_engine_outlives_its_daemon(start):
+    d = start("--active-permits", "1", config={"backends": [
+        {**SCRIPTED, "name": "first"}, {**SCRIPTED, "name": "second"}]})
+    engines = until(lambda: len(d.engines()) == 2 and d.engines(), "two engines")
+    d.kill()
+    until(lambda: not any(alive(e) for e in engines), "both engines are gone")
+
+
+def test_a_stopped_engine_can_go_on(start):
+    """A pause (SIGSTOP, a suspended machine) is no death."""
+    d = start()
+    a = d.client()
+    engine = d.kill_engine(signal.SIGSTOP)
+    a.ask("1", "say hi")
+    with d.client() as other:
+        other.ask("1", "say ho")
+        os.kill(engine, signal.SIGCONT)
+        assert a.answer("1") == "hi"
+        assert other.answer("1") == "ho"
+    assert d.engine() == engine
