@@ -13,6 +13,8 @@
 #include <errno.h>
 #include <grp.h>
 #include <limits.h>
+#include <malloc.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -30,6 +32,8 @@
 enum {
     EXIT_USAGE = 2,
     LAST_WORDS_MS = 1000, /* for the last frames to leave, once the limit is over */
+    /* Kept for the next turn instead of being given back to the kernel after each. */
+    SPARE_MEMORY = 4 * 1024 * 1024,
     SOCKET_MODE = 0660,
     ADMIN_MODE = 0600,
 };
@@ -83,9 +87,17 @@ static void finish(struct daemon *d)
     admin_close(&d->admin, false);
 }
 
+static void on_all_answered(uv_timer_t *timer)
+{
+    finish(timer->data);
+}
+
+/* The last client has gone, perhaps deep inside of something that core is doing: the
+ * end waits for the loop's next turn. */
 static void on_emptied(void *owner)
 {
-    finish(owner);
+    struct daemon *d = owner;
+    uv_timer_start(&d->patience, on_all_answered, 0, 0);
 }
 
 static void on_patience_over(uv_timer_t *timer)
@@ -311,6 +323,7 @@ static void set_limits(void)
         setrlimit(RLIMIT_NOFILE, &files);
     }
     setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
+    mallopt(M_TRIM_THRESHOLD, SPARE_MEMORY);
     signal(SIGPIPE, SIG_IGN);
     umask(077);
 }
@@ -409,6 +422,9 @@ int main(int argc, char **argv)
      * the processors with the loop. */
     setenv("UV_THREADPOOL_SIZE", "2", 1);
     set_limits();
+    /* Lines of many megabytes grow by mremap(), not by copying, whatever malloc() learns
+     * from earlier ones. */
+    mallopt(M_MMAP_THRESHOLD, 1024 * 1024);
 
     int code;
     enum err e = config_read(argc, argv, &d.config, &action, &error);

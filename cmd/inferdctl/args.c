@@ -3,8 +3,6 @@
  */
 #include "args.h"
 
-#include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -236,10 +234,9 @@ bool args_number(const struct args *args, double highest, double *ret)
 bool args_whole_number(const struct args *args, int64_t highest, int64_t *ret)
 {
     char *end;
-    errno = 0;
     long long value = strtoll(args->value, &end, 10);
     bool starts = args->value[0] >= '0' && args->value[0] <= '9';
-    if (!starts || *end || errno || value > highest) {
+    if (!starts || *end || value > highest) {
         complain("%s is '%.*s'; it must be a whole number from 0 to %lld", args_flag_name(args),
                  NAME_SHOWN_MAX, args->value, (long long)highest);
         return false;

@@ -39,6 +39,8 @@ enum {
 
 struct worker {
     struct frame_reader in;
+    struct order half; /* a `generate` whose text is still to come */
+    bool has_half;
     struct buf out;
     enum err lost; /* why an event never got into `out`; told by the flush */
     pthread_mutex_t sending;
@@ -103,6 +105,8 @@ void worker_free(struct worker *w)
 {
     if (!w)
         return;
+    if (w->has_half)
+        order_done(&w->half);
     frame_reader_done(&w->in);
     buf_done(&w->out);
     pthread_mutex_destroy(&w->sending);
@@ -307,14 +311,32 @@ static enum err receive(struct worker *w, int timeout_ms, int64_t deadline, stru
     }
 }
 
-/* ERR_AGAIN: this one was answered here. */
+static enum err take_text(struct order *order, const struct frame *frame, struct error *error)
+{
+    enum err e = order_read_text(order, frame, error);
+    if (e)
+        order_done(order);
+    return e;
+}
+
+/* ERR_AGAIN: this one was answered here, or it is only the first half. */
 static enum err take_frame(struct worker *w, const struct frame *frame, struct order *ret,
                            struct error *error)
 {
     struct order order;
+    if (w->has_half) {
+        w->has_half = false;
+        *ret = w->half;
+        return take_text(ret, frame, error);
+    }
     enum err e = order_read(frame, &order, error);
     if (e)
         return e;
+    if (order.kind == ORDER_GENERATE) {
+        w->half = order;
+        w->has_half = true;
+        return ERR_AGAIN;
+    }
     if (order.kind == ORDER_PING)
         e = pong(w, atomic_load_explicit(&w->busy, memory_order_relaxed), error);
     else if (order.kind == ORDER_VERIFY)

@@ -28,8 +28,9 @@
 
 enum {
     CHUNK_SIZE = 16 * 1024,
-    COPY_MAX = 4 * 1024,    /* up to here a copy is cheaper than a chunk */
-    WRITE_MAX = 256 * 1024, /* per stream and turn, so that nobody holds the loop */
+    FIRST_CHUNK_SIZE = 1000, /* most streams have no more to say in one turn */
+    COPY_MAX = 4 * 1024,     /* up to here a copy is cheaper than a chunk */
+    WRITE_MAX = 256 * 1024,  /* per stream and turn, so that nobody holds the loop */
 };
 
 struct chunk {
@@ -215,7 +216,8 @@ enum err stream_write(struct stream *s, const void *bytes, size_t n)
         mark_dirty(s);
         return OK;
     }
-    size_t cap = n > CHUNK_SIZE ? n : CHUNK_SIZE;
+    size_t least = last ? CHUNK_SIZE : FIRST_CHUNK_SIZE;
+    size_t cap = n > least ? n : least;
     char *copy = malloc(cap);
     if (!copy)
         return ERR_NO_MEMORY;

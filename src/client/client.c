@@ -133,8 +133,8 @@ static enum inferd_status exchange(struct inferd_client *client, const struct bu
     bool last = false;
     do {
         status = one_frame(client, request, result, &last, error);
-    } while (!status && !last);
-    return status;
+    } while (!status && !last && !atomic_load(&client->aborted));
+    return status || last ? status : failure(error, INFERD_CANCELLED, "cancelled");
 }
 
 enum inferd_status inferd_generate(struct inferd_client *client,

@@ -67,6 +67,10 @@ static enum err set_paths(const struct flags *flags, struct config *c, struct er
 static enum err backend_from_flags(const struct flags *flags, struct config *c,
                                    struct error *error)
 {
+    const struct backend_kind *kind = backend_kind_find(flags->backend);
+    if (kind && kind->has_model && (!flags->model_path || !flags->model_sha256))
+        return fail(error, ERR_INVALID_REQUEST,
+                    "--backend %s needs --model-path and --model-sha256", flags->backend);
     CLEANUP(free_ptr) char *path = flags->model_path ? realpath(flags->model_path, NULL) : NULL;
     CLEANUP(free_ptr) char *sha256 = flags->model_sha256 ? strdup(flags->model_sha256) : NULL;
     for (char *p = sha256; p && *p; p++)
@@ -81,7 +85,8 @@ static enum err backend_from_flags(const struct flags *flags, struct config *c,
     if (flags->n_gpu_layers >= 0 &&
         json_object_set_new(entry, "n_gpu_layers", json_integer(flags->n_gpu_layers)) < 0)
         return fail_nomem(error);
-    return config_add_backend(c, entry, "--backend", error);
+    /* What is wrong with it is wrong on the command line. */
+    return config_add_backend(c, entry, "--backend", error) ? ERR_INVALID_REQUEST : OK;
 }
 
 static void set_number(uint32_t *at, int64_t given)

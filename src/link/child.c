@@ -83,8 +83,9 @@ static enum err deliver(struct child *c, struct error *error)
     return e == ERR_AGAIN ? OK : e;
 }
 
-/* Read once and deliver.  ERR_AGAIN: nothing there; ERR_CLOSED: the end. */
-static enum err read_some(struct child *c, struct error *error)
+/* Read once and deliver; `*ret_more` if there may be more.  ERR_AGAIN: nothing there;
+ * ERR_CLOSED: the end. */
+static enum err read_some(struct child *c, bool *ret_more, struct error *error)
 {
     char *at;
     size_t room;
@@ -97,6 +98,7 @@ static enum err read_some(struct child *c, struct error *error)
     if (n == 0)
         return ERR_CLOSED;
     frame_reader_filled(&c->in, (size_t)n);
+    *ret_more = (size_t)n == room;
     return deliver(c, error);
 }
 
@@ -105,8 +107,9 @@ static void on_readable(struct stream *s)
     struct child *c = CONTAINER_OF(s, struct child, stream);
     struct error error = { 0 };
     enum err e = OK;
-    for (int i = 0; e == OK && i < READS_PER_TURN; i++)
-        e = read_some(c, &error);
+    bool more = true;
+    for (int i = 0; e == OK && more && i < READS_PER_TURN; i++)
+        e = read_some(c, &more, &error);
     if (e == ERR_CLOSED) {
         stream_want_read(s, false);
         child_kill(c);
@@ -154,7 +157,8 @@ static void on_process_exit(uv_process_t *process, int64_t status, int signal)
 
     struct error error = { 0 };
     enum err e = OK;
-    while (c->end.protocol.code == OK && (e = read_some(c, &error)) == OK)
+    bool more;
+    while (c->end.protocol.code == OK && (e = read_some(c, &more, &error)) == OK)
         ;
     if (e && e != ERR_AGAIN && e != ERR_CLOSED)
         c->end.protocol = error;
@@ -233,15 +237,9 @@ enum err child_send(struct child *c, const struct buf *frames)
     return stream_write(&c->stream, frames->at, frames->len);
 }
 
-enum err child_send_owned(struct child *c, enum frame_type type, char *payload, size_t len)
+enum err child_send_owned(struct child *c, char *frames, size_t len)
 {
-    uint8_t head[FRAME_HEAD_MAX];
-    enum err e = stream_write(&c->stream, head, frame_head(head, type, len));
-    if (e) {
-        free(payload);
-        return e;
-    }
-    return stream_write_owned(&c->stream, payload, len);
+    return stream_write_owned(&c->stream, frames, len);
 }
 
 void child_kill(struct child *c)

@@ -36,13 +36,12 @@ enum err child_start(struct io *io, const char *program, int model_fd, size_t ma
                      const struct child_ops *ops, void *owner, struct child **ret,
                      struct error *error) MUST_USE;
 
-/* Queue a frame.  A failure is lack of memory. */
+/* Queue whole frames.  A failure is lack of memory. */
 enum err child_send(struct child *c, const struct buf *frames) MUST_USE;
 
-/* Queue one frame whose payload is handed over (from malloc(); taken on failure
- * too), for what is too large to copy. */
-enum err child_send_owned(struct child *c, enum frame_type type, char *payload,
-                          size_t len) MUST_USE;
+/* The same, handed over (from malloc(); taken on failure too): for what is too large to
+ * copy. */
+enum err child_send_owned(struct child *c, char *frames, size_t len) MUST_USE;
 
 /* SIGKILL; `ended` follows. */
 void child_kill(struct child *c);

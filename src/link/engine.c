@@ -467,7 +467,7 @@ int engine_pid(const struct engine *e)
 void engine_generate(struct engine *e, char *order, size_t len)
 {
     note_progress(e); /* from now on a minute without any counts */
-    if (child_send_owned(e->child, FRAME_JSON, order, len))
+    if (child_send_owned(e->child, order, len))
         kill_for(e, ERR_NO_MEMORY, "was given up: out of memory");
 }
 

@@ -1,8 +1,9 @@
 /*
  * engine.c - orders and events, to frames and back.
  *
- * Text is the hot path and is not JSON: `uvarint serial . 1 byte kind . bytes`.
- * Everything else is rare enough for a tree.
+ * Text is the hot path and is not JSON: `uvarint serial . 1 byte kind . bytes`; what
+ * ends a request has a file of its own (done.h).  Everything else is rare enough for a
+ * tree.
  *
  * Reading trusts nobody: an engine that parsed a hostile model may send anything.
  */
@@ -12,6 +13,7 @@
 #include <string.h>
 
 #include "base/utf8.h"
+#include "proto/done.h"
 
 static const char *const order_names[] = {
 #define X(name, wire) [ORDER_##name] = wire,
@@ -30,13 +32,6 @@ static const char *const phase_names[] = {
     [PHASE_VERIFY] = "verify",
     [PHASE_MMAP] = "mmap",
     [PHASE_KV_CACHE] = "kv_cache",
-};
-
-static const char *const stop_names[] = {
-    [STOP_END] = "end",
-    [STOP_LENGTH] = "length",
-    [STOP_CANCELLED] = "cancelled",
-    [STOP_ERROR] = "error",
 };
 
 const char *phase_name(enum phase phase)
@@ -142,18 +137,7 @@ enum err order_put_load(struct buf *out, const struct load *load)
                                    "avoid_variants", avoid, "options", load->options));
 }
 
-/* Messages go straight to text: a tree would copy a prompt of many megabytes. */
-static enum err put_message(struct buf *out, const struct message *m)
-{
-    enum err e = buf_printf(out, "{\"role\":\"%s\",\"content\":", role_name(m->role));
-    if (!e)
-        e = json_put_string(out, m->content.at, m->content.len);
-    if (!e)
-        e = buf_append_str(out, "}");
-    return e;
-}
-
-enum err order_put_generate(struct buf *out, uint64_t serial, const struct generate *g)
+static enum err put_question(struct buf *out, uint64_t serial, const struct generate *g)
 {
     enum err e =
         buf_printf(out,
@@ -167,16 +151,39 @@ enum err order_put_generate(struct buf *out, uint64_t serial, const struct gener
         if (!e)
             e = json_put_string(out, g->grammar.at, g->grammar.len);
     }
-    if (!e)
-        e = buf_append_str(out, ",\"messages\":[");
-    for (size_t i = 0; !e && i < g->n_messages; i++) {
-        if (i > 0)
-            e = buf_append_str(out, ",");
-        if (!e)
-            e = put_message(out, &g->messages[i]);
-    }
+    for (size_t i = 0; !e && i < g->n_messages; i++)
+        e = buf_printf(out, "%s{\"role\":\"%s\",\"bytes\":%zu}", i ? "," : ",\"messages\":[",
+                       role_name(g->messages[i].role), g->messages[i].content.len);
     if (!e)
         e = buf_append_str(out, "]}");
+    return e;
+}
+
+/* The text of all messages, one after the other, as one frame. */
+static enum err put_messages(struct buf *out, const struct generate *g)
+{
+    uint8_t head[FRAME_HEAD_MAX];
+    size_t len = 0;
+    for (size_t i = 0; i < g->n_messages; i++)
+        len += g->messages[i].content.len; /* together they were one client's frame */
+    enum err e = buf_reserve(out, FRAME_HEAD_MAX + len);
+    if (!e)
+        e = buf_append(out, head, frame_head(head, FRAME_BLOB, len));
+    for (size_t i = 0; !e && i < g->n_messages; i++)
+        e = buf_append(out, g->messages[i].content.at, g->messages[i].content.len);
+    return e;
+}
+
+enum err order_put_generate(struct buf *out, uint64_t serial, const struct generate *g)
+{
+    struct buf question;
+    buf_init(&question, ENGINE_FRAME_MAX);
+    enum err e = put_question(&question, serial, g);
+    if (!e)
+        e = frame_put(out, FRAME_JSON, question.at, question.len);
+    if (!e)
+        e = put_messages(out, g);
+    buf_done(&question);
     return e;
 }
 
@@ -212,19 +219,23 @@ static enum err read_load(json_t *tree, struct load *ret, struct error *error)
     return OK;
 }
 
+/* The role of a message and how long its text is; where it is, is known later. */
 static enum err read_message(const json_t *tree, struct message *ret, struct error *error)
 {
-    const json_t *content = json_object_get(tree, "content");
     const char *role = json_string_value(json_object_get(tree, "role"));
-    if (!role || !role_from_name(role, &ret->role) || !json_is_string(content))
-        return fail(error, ERR_PROTOCOL, "a message needs a role and a content");
-    ret->content = (struct slice){ json_string_value(content), json_string_length(content) };
+    int64_t bytes = -1;
+    enum err e = json_get_int(tree, "bytes", 0, ENGINE_FRAME_MAX, &bytes, error);
+    if (e)
+        return e;
+    if (!role || !role_from_name(role, &ret->role) || bytes < 0)
+        return fail(error, ERR_PROTOCOL, "a message needs a role and the number of its bytes");
+    ret->content.len = (size_t)bytes;
     return OK;
 }
 
-/* `g` owns nothing of `tree`; the order keeps it. */
-static enum err read_generate(json_t *tree, struct generate *g, struct error *error)
+static enum err read_messages(const json_t *tree, struct order *order, struct error *error)
 {
+    struct generate *g = &order->generate;
     const json_t *messages = json_object_get(tree, "messages");
     size_t n = json_array_size(messages);
     if (n == 0)
@@ -234,9 +245,20 @@ static enum err read_generate(json_t *tree, struct generate *g, struct error *er
         return fail_nomem(error);
 
     enum err e = OK;
-    for (; !e && g->n_messages < n; g->n_messages++)
-        e = read_message(json_array_get(messages, g->n_messages), &g->messages[g->n_messages],
-                         error);
+    for (; !e && g->n_messages < n; g->n_messages++) {
+        struct message *m = &g->messages[g->n_messages];
+        e = read_message(json_array_get(messages, g->n_messages), m, error);
+        order->text_len += m->content.len;
+        if (!e && order->text_len > ENGINE_FRAME_MAX)
+            e = fail(error, ERR_PROTOCOL, "messages of more than %d bytes", ENGINE_FRAME_MAX);
+    }
+    return e;
+}
+
+static enum err read_generate(json_t *tree, struct order *order, struct error *error)
+{
+    struct generate *g = &order->generate;
+    enum err e = read_messages(tree, order, error);
     if (!e)
         e = json_get_double(tree, "temperature", 0, 2, &g->temperature, error);
     if (!e)
@@ -279,7 +301,7 @@ enum err order_read(const struct frame *frame, struct order *ret, struct error *
     if (!e && order.kind == ORDER_LOAD)
         e = read_load(order.tree, &order.load, error);
     if (!e && order.kind == ORDER_GENERATE)
-        e = read_generate(order.tree, &order.generate, error);
+        e = read_generate(order.tree, &order, error);
     if (e) {
         order_done(&order);
         return e;
@@ -288,9 +310,31 @@ enum err order_read(const struct frame *frame, struct order *ret, struct error *
     return OK;
 }
 
+enum err order_read_text(struct order *order, const struct frame *frame, struct error *error)
+{
+    if (frame->type != FRAME_BLOB || frame->payload.len != order->text_len)
+        return fail(error, ERR_PROTOCOL,
+                    "generate was not followed by a BLOB of %zu bytes, the text of its messages",
+                    order->text_len);
+    order->text = malloc(order->text_len + 1); /* one more: it may be empty */
+    if (!order->text)
+        return fail_nomem(error);
+    memcpy(order->text, frame->payload.at, order->text_len);
+
+    char *at = order->text;
+    for (size_t i = 0; i < order->generate.n_messages; i++) {
+        struct slice *content = &order->generate.messages[i].content;
+        content->at = at;
+        at += content->len;
+    }
+    return OK;
+}
+
 void order_done(struct order *order)
 {
     generate_done(&order->generate);
+    free(order->text);
+    order->text = NULL;
     json_decref(order->tree);
     order->tree = NULL;
 }
@@ -332,24 +376,6 @@ static json_t *ready_tree(const struct capabilities *c)
                      (json_int_t)c->n_ctx, "slots", (json_int_t)c->slots);
 }
 
-/* Once per request, and without a string that would need escaping. */
-static enum err put_done(struct buf *out, uint64_t serial, const struct outcome *o)
-{
-    char text[512];
-    int n = snprintf(text, sizeof text,
-                     "{\"type\":\"%s\",\"serial\":%llu,\"stop_reason\":\"%s\","
-                     "\"prompt_tokens\":%llu,\"completion_tokens\":%llu,"
-                     "\"cached_tokens\":%llu,\"prompt_ms\":%.3f,\"first_token_ms\":%.3f,"
-                     "\"generate_ms\":%.3f}",
-                     event_names[EVENT_DONE], (unsigned long long)serial, stop_names[o->stop],
-                     (unsigned long long)o->prompt_tokens, (unsigned long long)o->completion_tokens,
-                     (unsigned long long)o->cached_tokens, o->prompt_ms, o->first_token_ms,
-                     o->generate_ms);
-    if (n < 0 || (size_t)n >= sizeof text)
-        return ERR_INTERNAL; /* a time that is none */
-    return frame_put(out, FRAME_JSON, text, (size_t)n);
-}
-
 static json_t *error_tree(uint64_t serial, const struct error *error)
 {
     return json_pack("{ss sI ss so}", "type", event_names[EVENT_ERROR], "serial",
@@ -370,7 +396,7 @@ enum err event_put(struct buf *out, const struct event *event)
     case EVENT_READY:
         return put_tree(out, ready_tree(&event->capabilities));
     case EVENT_DONE:
-        return put_done(out, event->serial, &event->outcome);
+        return done_put(out, event->serial, &event->outcome);
     case EVENT_ERROR:
         return put_tree(out, error_tree(event->serial, &event->error));
     case EVENT_PONG:
@@ -508,6 +534,11 @@ enum err event_read(const struct frame *frame, struct event *ret, struct error *
         if (!e)
             *ret = event;
         return e;
+    }
+    if (frame->type == FRAME_JSON && done_read(frame->payload, &event.serial, &event.outcome)) {
+        event.kind = EVENT_DONE;
+        *ret = event;
+        return OK;
     }
 
     CLEANUP(json_drop) json_t *tree = NULL;

@@ -63,6 +63,8 @@ struct order {
     uint64_t serial;          /* GENERATE, CANCEL, PAUSE, RESUME */
     struct load load;         /* LOAD; borrows from `tree` */
     struct generate generate; /* GENERATE; owned */
+    size_t text_len;          /* GENERATE: bytes of its messages */
+    char *text;               /* GENERATE: those bytes; owned; NULL until they are there */
     json_t *tree;             /* owned */
 };
 
@@ -71,12 +73,17 @@ struct order {
 enum err order_put(struct buf *out, enum order_kind kind, uint64_t serial) MUST_USE;
 enum err order_put_load(struct buf *out, const struct load *load) MUST_USE;
 
-/* The payload only: it may be large, so its frame head is sent apart
- * (frame_head()) and the payload is never copied. */
+/* Two frames: what is asked, and the text of its messages as a BLOB, which the other
+ * end need not parse however long it is. */
 enum err order_put_generate(struct buf *out, uint64_t serial, const struct generate *g) MUST_USE;
 
-/* ERR_PROTOCOL with a sentence. */
+/* ERR_PROTOCOL with a sentence.  A GENERATE is whole only after order_read_text(). */
 enum err order_read(const struct frame *frame, struct order *ret, struct error *error) MUST_USE;
+
+/* The frame after a GENERATE: its messages get their text.  The order stays the
+ * caller's to end, on failure too. */
+enum err order_read_text(struct order *order, const struct frame *frame,
+                         struct error *error) MUST_USE;
 void order_done(struct order *order);
 
 /* --- events: engine to daemon --------------------------------------------- */

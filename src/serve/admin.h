@@ -30,8 +30,8 @@ void admin_accept(struct admin *a, int fd);
 /* Tell everybody the state; the same one twice is told once. */
 void admin_tell_status(struct admin *a, enum lifecycle life, const struct phase_news *phase);
 
-/* What backends can do, `n` of them in the order of the configuration: told to
- * newcomers from now on, and `changed`, one of them, to everybody. */
+/* What backends can do, `n` of them in the order of their labels: told to newcomers
+ * from now on, and the one at `changed` to everybody. */
 struct admin_backend {
     const char *label;
     const struct capabilities *capabilities;

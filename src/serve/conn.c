@@ -282,22 +282,18 @@ static void take_line(struct conn *c, struct slice line)
 static void advance(struct conn *c)
 {
     while (c->state == CONN_READING && c->stream.fd >= 0) {
-        if (c->clients->draining) {
-            say_goodbye(c);
-            return;
-        }
         /* Answers it does not read are a reason to ask it nothing more. */
         if (stream_unsent(&c->stream) > UNSENT_HIGH)
             break;
         struct slice line;
         struct error error;
         enum err e = line_reader_next(&c->in, &line, &error);
-        if (e == ERR_AGAIN) {
-            stream_want_read(&c->stream, true);
+        if (e == ERR_CLOSED || (e == ERR_AGAIN && c->clients->draining)) {
+            say_goodbye(c);
             return;
         }
-        if (e == ERR_CLOSED) {
-            say_goodbye(c);
+        if (e == ERR_AGAIN) {
+            stream_want_read(&c->stream, true);
             return;
         }
         if (e == OK) {
@@ -336,6 +332,7 @@ static bool read_some(struct conn *c, size_t *ret_n)
     }
     ssize_t n = recv(c->stream.fd, at, room, 0);
     if (n < 0) {
+        line_reader_filled(&c->in, 0); /* it may keep nothing for an idle client */
         if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
             close_conn(c);
         return false;
@@ -360,6 +357,14 @@ static void on_readable(struct stream *s)
     for (size_t total = 0; total < READ_PER_TURN; total += n)
         if (!read_some(c, &n) || c->stream.fd < 0 || c->state != CONN_READING)
             return;
+}
+
+/* What it has sent already is answered, if only with a refusal; then it is closed. */
+static void hear_out(struct conn *c)
+{
+    on_readable(&c->stream);
+    if (c->state == CONN_READING && c->stream.fd >= 0)
+        advance(c);
 }
 
 static void on_gone(struct stream *s)
@@ -414,9 +419,12 @@ void clients_drain(struct clients *clients)
         clients->emptied(clients->owner);
         return;
     }
-    LIST_EACH(struct conn, c, &clients->conns, link)
-        if (c->state == CONN_READING || c->state == CONN_LINGERING)
+    LIST_EACH(struct conn, c, &clients->conns, link) {
+        if (c->state == CONN_LINGERING)
             say_goodbye(c);
+        else if (c->state == CONN_READING)
+            hear_out(c);
+    }
 }
 
 void clients_drop(struct clients *clients)

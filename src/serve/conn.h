@@ -43,7 +43,7 @@ void clients_done(struct clients *clients);
 /* Serve a new connection; takes `fd`. */
 void clients_accept(struct clients *clients, int fd, const struct surface *surface);
 
-/* Close each connection once what it asked for is answered and sent; `emptied` tells
+/* Close each connection once what it has asked for is answered and sent; `emptied` tells
  * when all are gone (perhaps before this returns). */
 void clients_drain(struct clients *clients);
 

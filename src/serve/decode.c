@@ -8,14 +8,10 @@
 static enum err encode_order(uint64_t serial, struct decoded *d)
 {
     struct buf order;
-    buf_init(&order, ENGINE_FRAME_MAX);
-    enum err e = order_put_generate(&order, serial, &d->ask.generate);
-    if (e) {
+    buf_init(&order, 2 * (size_t)ENGINE_FRAME_MAX);
+    if (order_put_generate(&order, serial, &d->ask.generate)) {
         buf_done(&order);
-        return e == ERR_NO_MEMORY ? fail_nomem(&d->error)
-                                  : fail(&d->error, ERR_INVALID_REQUEST,
-                                         "invalid request: it is longer than %d bytes once encoded",
-                                         ENGINE_FRAME_MAX);
+        return fail_nomem(&d->error);
     }
     d->order = buf_steal(&order, &d->order_len);
     return OK;

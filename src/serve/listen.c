@@ -146,20 +146,27 @@ static enum err bind_socket(struct listener *l, const char *path, mode_t mode, g
 
 static void on_breather(uv_timer_t *timer);
 
+/* False if there are no descriptors left. */
+static bool accept_some(struct listener *l)
+{
+    for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
+        int fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (fd >= 0)
+            l->on_accept(l->owner, fd);
+        else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+            return false;
+        else if (errno != ECONNABORTED && errno != EINTR)
+            return true;
+    }
+    return true;
+}
+
 static void on_connection(uv_poll_t *poll, int status UNUSED, int events UNUSED)
 {
     struct listener *l = poll->data;
-    for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
-        int fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-        if (fd >= 0) {
-            l->on_accept(l->owner, fd);
-        } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-            uv_poll_stop(&l->poll);
-            uv_timer_start(&l->breather, on_breather, BREATHER_MS, 0);
-            return;
-        } else if (errno != ECONNABORTED && errno != EINTR) {
-            return;
-        }
+    if (!accept_some(l)) {
+        uv_poll_stop(&l->poll);
+        uv_timer_start(&l->breather, on_breather, BREATHER_MS, 0);
     }
 }
 
@@ -217,6 +224,7 @@ void listener_close(struct listener *l)
 {
     if (!l)
         return;
+    accept_some(l);
     struct stat st;
     if (fstatat(l->dir, l->name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_ino == l->made.st_ino &&
         st.st_dev == l->made.st_dev)

@@ -27,6 +27,6 @@ enum err listener_open(struct io *io, const char *path, mode_t mode, gid_t gid,
                        accept_fn *on_accept, void *owner, struct listener **ret,
                        struct error *error) MUST_USE;
 
-/* Stop accepting and remove the socket, unless another has taken its place.  NULL is
- * fine. */
+/* Take in those who are connected already, then stop accepting and remove the socket,
+ * unless another has taken its place.  NULL is fine. */
 void listener_close(struct listener *l);

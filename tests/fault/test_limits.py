@@ -38,10 +38,10 @@ def test_out_of_descriptors():
 def test_out_of_memory():
     """Large lines of several clients do not all fit; who is too much is refused or cut
     off, and small requests go on."""
-    with Daemon(preexec_fn=limited(resource.RLIMIT_DATA, 160 << 20)) as d:
+    with Daemon(preexec_fn=limited(resource.RLIMIT_DATA, 120 << 20)) as d:
         small = d.client("small")
-        line = (b'{"id":"big","messages":[{"role":"user","content":"say hi'
-                + b" " * (60 << 20) + b'"}]}\n')
+        line = (b'{"id":"big","messages":[{"role":"user","content":"say hi"}]'
+                + b" " * (40 << 20) + b'}\n')
         crowd = [d.client(f"c{i}") for i in range(4)]
         for c in crowd:
             try:
@@ -51,10 +51,7 @@ def test_out_of_memory():
             small.ask("1", "say hi")
             assert small.answer("1") == "hi"
         for c in crowd:
-            try:
-                frame = c.receive()
-            except AssertionError:
-                frame = None
+            frame = c.receive()
             assert frame is None or frame["type"] in ("token", "done", "error")
             c.close()
         small.ask("2", "say hi")

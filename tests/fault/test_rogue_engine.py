@@ -79,12 +79,6 @@ def test_an_engine_that_says_why_it_cannot(start):
     assert "no such luck" in d.stderr()
 
 
-def test_an_engine_that_says_nothing_while_loading(start):
-    d = start("--ready-timeout-secs", "1", rule="silence", ready=False)
-    assert d.wait() == 1
-    assert "rogue" in d.stderr()
-
-
 def test_a_client_can_leave_an_engine_that_says_nothing(start):
     d = start()
     a = d.client()

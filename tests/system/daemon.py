@@ -222,8 +222,14 @@ class Daemon:
         return path
 
     def _environment(self):
-        """Ours, with a home of its own, so that nothing of this user's is read or written."""
+        """Ours, with a home of its own, so that nothing of this user's is read or written.
+        Sanitizers write to files, so that an engine's report is not lost; deaths that
+        tests order are no reports."""
         keep = {k: v for k, v in os.environ.items() if not k.startswith(("INFERD_", "XDG_"))}
+        for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"):
+            keep[name] = ":".join(filter(None, (
+                keep.get(name), f"log_path={self.home}/sanitizer", "handle_segv=0",
+                "handle_abort=0", "handle_sigill=0", "handle_sigbus=0", "handle_sigfpe=0")))
         return {**keep, "HOME": str(self.home), "TMPDIR": str(self.home)}
 
     def stderr(self):
@@ -313,7 +319,8 @@ class Daemon:
             status = self.wait()
             assert status == 0, self._epitaph("at its end")
             until(lambda: not any(alive(e) for e in engines), "its engines end with it")
-        assert "ERROR: " not in self.stderr() or "Sanitizer" not in self.stderr(), self.stderr()
+        for report in self.home.glob("sanitizer.*"):
+            raise AssertionError(report.read_text())
 
     def __enter__(self):
         return self

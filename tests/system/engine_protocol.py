@@ -57,6 +57,16 @@ def order(type, **members):
     return frame(JSON, json.dumps({"type": type, **members}).encode())
 
 
+def generate(serial, messages, **more):
+    """The two frames of a request; messages are (role, content)."""
+    texts = [content.encode() for _, content in messages]
+    return order("generate", **{
+        "serial": serial, "temperature": 1, "top_p": 0.95, "top_k": 64, "max_tokens": 1000,
+        "messages": [{"role": role, "bytes": len(text)}
+                     for (role, _), text in zip(messages, texts)],
+        **more}) + frame(BLOB, b"".join(texts))
+
+
 def decode(type, payload):
     if type == TEXT:
         serial, at = read_uvarint(payload)
@@ -111,8 +121,7 @@ class Engine:
         return events
 
     def generate(self, serial, command, **more):
-        self.order("generate", serial=serial, temperature=1, top_p=0.95, top_k=64,
-                   max_tokens=1000, messages=[{"role": "user", "content": command}], **more)
+        self.send(generate(serial, [("user", command)], **more))
 
     # --- events ---
 

@@ -398,6 +398,22 @@ def test_a_callback_that_says_no_hangs_up(tmp, connect):
         assert client.ask() == LOST
 
 
+@pytest.mark.parametrize("stop", ["callback", "abort"])
+def test_what_was_left_of_a_cancelled_answer_is_no_answer_to_the_next(tmp, connect, stop):
+    def conversation(c):
+        c.request()
+        c.raw(b'{"type":"token","id":"","content":"old"}\n' * 2 +
+              b'{"type":"done","id":"","content":"old"}\n')
+        c.wait_for_hangup()
+
+    with FakeDaemon(tmp / "s", conversation):
+        client = connect(tmp / "s")
+        assert client.ask(on_text=lambda _: client.abort() if stop == "abort" else 1) == CANCELLED
+        assert client.pieces == [b"old"], "nothing is told after the end"
+        assert client.ask() == (CANCELLED if stop == "abort" else LOST)
+        assert client.pieces == []
+
+
 def test_abort_from_another_thread_ends_the_call_at_once(tmp, connect):
     asked, gone = threading.Event(), threading.Event()
 
@@ -455,7 +471,7 @@ def test_a_socket_that_is_not_allowed_is_not_waited_for(tmp, connect):
     (tmp / "file").write_text("")
     client = connect(tmp / "file" / "s", 60000)
     assert client.status == UNREACHABLE
-    assert b"Not a directory" in client.error.message
+    assert client.error.message == b"cannot connect to '%s': Not a directory" % bytes(tmp / "file" / "s")
 
 
 def test_a_path_has_at_most_107_bytes(tmp, connect):

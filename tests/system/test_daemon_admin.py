@@ -35,8 +35,11 @@ def test_the_capabilities(start):
 
 def test_a_late_subscriber_hears_how_things_are(start):
     d = start(config=TWO)
-    admin = d.admin()
-    first = [admin.receive() for _ in range(3)]
+    early = d.admin()
+    known = {early.await_status("capabilities")["backend"] for _ in TWO["backends"]}
+    assert known == {"ant", "zebra"}
+    late = d.admin()
+    first = [late.receive() for _ in range(3)]
     assert [f["status"] for f in first] == ["capabilities", "capabilities", "ready"]
     assert [f["backend"] for f in first[:2]] == ["ant", "zebra"]
 

@@ -54,6 +54,7 @@ def test_a_place_in_the_queue_is_free_when_its_client_goes(start, leave):
             b.ask("b", "say hi")
             assert b.error("b")["code"] == "queue_full"
         leave(a)
+    d.settle()
     waiting = d.client("waiting")
     waiting.ask("w", "say hi")
     holder.close()

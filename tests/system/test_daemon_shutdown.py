@@ -37,6 +37,7 @@ def test_running_requests_finish_and_waiting_ones_are_told(start):
     for c in waiting:
         c.ask("w", "say never")
     idle = d.client("idle")
+    d.settle()
     d.signal()
     admin.await_status("draining")
     for c in waiting:
@@ -112,6 +113,7 @@ def test_an_engine_that_hangs_does_not_keep_the_daemon(start):
     d = start("--drain-timeout-secs", "1")
     a = d.client()
     a.ask("1", "hang")
+    d.settle()
     d.signal()
     d.wait(8)
     assert not d.path.exists()

@@ -155,6 +155,7 @@ class Place:
 
 @pytest.fixture
 def place(tmp):
+    """For fails_to_start(within=…) and Daemon(within=…)."""
     return Place(tmp)
 
 
@@ -254,11 +255,21 @@ def test_every_path_can_be_chosen(place):
     assert not uds.exists() and not admin.exists()
 
 
-def test_a_runtime_directory_of_several_new_levels(tmp):
-    class Deep:
-        home = tmp
-    with Daemon("--uds", tmp / "a" / "b" / "u", within=Deep, ready=False) as d:
+def test_a_runtime_directory_of_several_new_levels(place):
+    deep = place.home / "a" / "b" / "c"
+    with Daemon("--runtime-dir", deep, within=place, ready=False) as d:
+        d.path, d.admin_path = deep / "infer.sock", deep / "admin.sock"
         d.await_ready()
-        with Client(tmp / "a" / "b" / "u") as c:
-            c.ask("1", "say hi")
-            assert c.answer("1") == "hi"
+        serves(d)
+        assert mode(deep) == 0o700
+
+
+def test_a_runtime_directory_that_others_may_write_to_is_refused(place):
+    place.runtime.chmod(0o777)
+    assert str(place.runtime) in fails_to_start(within=place)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a directory away")
+def test_a_runtime_directory_of_another_user_is_refused(place):
+    os.chown(place.runtime, 65534, 65534)
+    assert str(place.runtime) in fails_to_start(within=place)

@@ -8,10 +8,11 @@ import shutil
 import signal
 import subprocess
 import threading
+import time
 
 import pytest
 
-from daemon import BIN, PATIENCE, ROOT, until
+from daemon import BIN, FACTOR, PATIENCE, ROOT, until
 from fake_daemon import FakeDaemon
 
 INFERDCTL = BIN / "inferdctl"
@@ -213,7 +214,9 @@ def test_a_daemon_that_is_still_loading_is_waited_for(ctl, daemon):
 
 
 def test_a_daemon_that_does_not_come_is_not_waited_for_longer(ctl, tmp):
+    start = time.monotonic()
     run = ctl("generate", "--wait", "0.2", "x")
+    assert 0.2 <= time.monotonic() - start < 2 * FACTOR
     assert (run.code, run.out) == (2, "")
     assert run.err == (f"inferdctl: no daemon answers at '{tmp}/infer.sock': "
                        "No such file or directory\n")

@@ -38,6 +38,13 @@ class Gguf:
             self.tensors[name] = (dimensions, self.take("I"), self.take("Q"))
         self.data = -(-self.at // 32) * 32
 
+    def row(self, name, number):
+        """One row of a tensor of type f32."""
+        dimensions, kind, offset = self.tensors[name]
+        assert kind == 0
+        at = self.data + offset + 4 * dimensions[0] * number
+        return struct.unpack_from(f"<{dimensions[0]}f", self.bytes, at)
+
     def take(self, form):
         value, = struct.unpack_from("<" + form, self.bytes, self.at)
         self.at += struct.calcsize("<" + form)
@@ -205,6 +212,15 @@ def test_unreachable_end_tokens_never_come_near(mkmodel, flags):
     text = "Nothing that was said before changes it. <|im_end|> " * 4
     path = mkmodel("--end-tokens", "unreachable", *flags)
     assert float(probe(path, text, 32)["margin"]) > 1000
+
+
+def test_nothing_writes_to_the_constant_feature(mkmodel):
+    """What keeps the promise above for prompts that no test has tried."""
+    model = Gguf(mkmodel("--type", "f32", "--layers", 3))
+    for name in model.tensors:
+        if name.endswith(("attn_output.weight", "ffn_down.weight")):
+            assert not any(model.row(name, 0)) and any(model.row(name, 1)), name
+    assert {model.row("token_embd.weight", token)[0] for token in range(259)} == {4.0}
 
 
 def test_reachable_end_tokens_are_tokens_like_others(mkmodel):

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from daemon import BIN, PATIENCE
-from engine_protocol import JSON, Engine, frame, order
+from engine_protocol import JSON, Engine, frame, order, generate
 
 MOCK = "inferd-engine-mock"
 
@@ -226,9 +226,8 @@ def test_commands_that_say_something(scripted, command, want):
 
 
 def test_the_last_user_message_is_the_command(scripted):
-    scripted.order("generate", serial=1, messages=[
-        {"role": "user", "content": "say no"}, {"role": "user", "content": "say yes"},
-        {"role": "assistant", "content": "say maybe"}])
+    scripted.send(generate(1, [("user", "say no"), ("user", "say yes"),
+                               ("assistant", "say maybe")]))
     assert scripted.pieces(1)[0] == ["yes"]
 
 
@@ -352,8 +351,8 @@ def test_a_long_answer_lets_others_through(scripted):
 
 def test_hundreds_at_once_each_get_their_own(scripted):
     n = 300
-    scripted.send(b"".join(order("generate", serial=i, messages=[
-        {"role": "user", "content": f"say a{i} b{i} c{i}"}]) for i in range(1, n + 1)))
+    scripted.send(b"".join(generate(i, [("user", f"say a{i} b{i} c{i}")])
+                           for i in range(1, n + 1)))
     texts = {i: "" for i in range(1, n + 1)}
     ended = set()
     while len(ended) < n:
@@ -452,6 +451,8 @@ def test_it_ends_when_the_daemon_hangs_up(scripted, command):
     (frame(JSON, b'{"type":"dance"}'), "dance"),
     (frame(JSON, b'{"type":"cancel"}'), "serial"),
     (frame(JSON, b'{"type":"generate","serial":1,"messages":[]}'), "messages"),
+    (generate(1, [("user", "x")]).replace(b'"bytes": 1', b'"bytes": 2'), "BLOB of 2 bytes"),
+    (generate(1, [("user", "x")])[:-3] + order("ping"), "BLOB of 1 bytes"),
     (frame(9, b"x"), "0x09"),
     (b"\xff\xff\xff\xff\xff\xff\x01", "varint"),
     (b"\xff\xff\xff\xff\x0f\x01", "at most"),
@@ -467,15 +468,14 @@ def test_it_leaves_when_the_daemon_speaks_nonsense(mock, rubbish, what):
 
 
 def test_orders_may_arrive_byte_by_byte(scripted):
-    for byte in order("generate", serial=1, messages=[{"role": "user", "content": "say slow"}]):
+    for byte in generate(1, [("user", "say slow")]):
         scripted.send(bytes([byte]))
     assert scripted.pieces(1)[0] == ["slow"]
 
 
 def test_a_prompt_of_the_largest_size_is_taken(scripted):
     text = "x" * (64 * 1024 * 1024 - 100)
-    scripted.order("generate", serial=1, messages=[{"role": "system", "content": text},
-                                                   {"role": "user", "content": "say yes"}])
+    scripted.send(generate(1, [("system", text), ("user", "say yes")]))
     assert scripted.pieces(1)[0] == ["yes"]
 
 

@@ -3,6 +3,7 @@
  * answer is the same however it arrives.  What only shows with a real socket path and
  * a daemon behind it is tested by tests/system/test_client.py.
  */
+#include "base/utf8.h"
 #include "client/connection.h" /* before cmocka, whose fail() is a macro */
 #include "client/dial.h"
 #include "client/encode.h"
@@ -98,6 +99,21 @@ static void a_path_that_does_not_fit_is_not_cut(void **state UNUSED)
     setenv("INFERD_RUNTIME_DIR", "/1234567", 1);
     assert_int_equal(inferd_socket_path("abcdef", path, sizeof path), INFERD_OK);
     assert_int_equal(inferd_socket_path("abcdefg", path, sizeof path), INFERD_INVALID);
+}
+
+static void a_long_sentence_is_cut_between_characters(void **state UNUSED)
+{
+    char path[1024] = "xx";
+    for (int i = 0; i < 300; i++)
+        strcat(path, "\xE2\x82\xAC");
+    for (size_t skip = 0; skip < 3; skip++) {
+        int fd;
+        struct inferd_error error;
+        struct utf8 u = { 0 };
+        assert_int_equal(dial(path + skip, NULL, 0, &fd, &error), INFERD_INVALID);
+        assert_true(strlen(error.message) > sizeof error.message - 4);
+        assert_true(utf8_feed(&u, error.message, strlen(error.message)) && utf8_complete(&u));
+    }
 }
 
 /* --- what it sends ---------------------------------------------------------- */
@@ -222,6 +238,17 @@ static void tear_down(struct pair *p)
     close_fd(&p->daemon);
 }
 
+static void a_daemon_that_is_gone_raises_no_signal(void **state UNUSED)
+{
+    struct pair p;
+    struct inferd_result result;
+    struct inferd_request r = request_of(&hi, 1);
+    set_up(&p);
+    close_fd(&p.daemon);
+    assert_int_equal(inferd_generate(p.client, &r, &result, NULL), INFERD_LOST);
+    tear_down(&p);
+}
+
 /* What a daemon says once it was asked, `step` bytes at a time. */
 struct script {
     int fd;
@@ -336,10 +363,12 @@ int main(void)
         cmocka_unit_test(waits_double_from_100_ms_to_5_s),
         cmocka_unit_test(the_first_place_that_is_set_counts),
         cmocka_unit_test(a_path_that_does_not_fit_is_not_cut),
+        cmocka_unit_test(a_long_sentence_is_cut_between_characters),
         cmocka_unit_test(a_bare_request_leaves_everything_to_the_daemon),
         cmocka_unit_test(pieces_are_only_asked_for_if_somebody_listens),
         cmocka_unit_test(strings_and_numbers_are_json),
         cmocka_unit_test(what_is_no_request_is_named),
+        cmocka_unit_test(a_daemon_that_is_gone_raises_no_signal),
         cmocka_unit_test(it_does_not_matter_how_an_answer_is_chopped),
         cmocka_unit_test(abort_wakes_a_call_that_waits),
         cmocka_unit_test(a_long_refusal_is_cut_between_characters),

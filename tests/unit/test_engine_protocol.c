@@ -27,10 +27,9 @@ static void wire_done(struct wire *w)
     frame_reader_done(&w->in);
 }
 
-/* The one frame that was put; valid until wire_done(). */
-static struct frame carry(struct wire *w)
+/* All that was put, to the reader at the other end. */
+static void carry_all(struct wire *w)
 {
-    struct frame frame = { 0 };
     char *at;
     size_t room;
     for (size_t sent = 0; sent < w->out.len;) {
@@ -40,6 +39,13 @@ static struct frame carry(struct wire *w)
         frame_reader_filled(&w->in, n);
         sent += n;
     }
+}
+
+/* The one frame that was put; valid until wire_done(). */
+static struct frame carry(struct wire *w)
+{
+    struct frame frame = { 0 };
+    carry_all(w);
     assert_int_equal(frame_reader_next(&w->in, &frame, NULL), OK);
     assert_true(frame_reader_idle(&w->in));
     return frame;
@@ -141,16 +147,18 @@ static void paths_need_not_be_utf8(void **state UNUSED)
 /* Sends `g` as request 7; the caller ends the order and then the wire. */
 static void carry_generate(struct wire *w, const struct generate *g, struct order *ret)
 {
-    struct buf payload;
+    struct frame frame;
     struct error error;
     wire_init(w);
-    buf_init(&payload, ENGINE_FRAME_MAX);
-    assert_int_equal(order_put_generate(&payload, 7, g), OK);
-    assert_int_equal(frame_put(&w->out, FRAME_JSON, payload.at, payload.len), OK);
-    buf_done(&payload);
-    struct frame frame = carry(w);
+    assert_int_equal(order_put_generate(&w->out, 7, g), OK);
+    carry_all(w);
+    assert_int_equal(frame_reader_next(&w->in, &frame, NULL), OK);
     if (order_read(&frame, ret, &error))
         fail_msg("%s", error.message);
+    assert_int_equal(frame_reader_next(&w->in, &frame, NULL), OK);
+    if (order_read_text(ret, &frame, &error))
+        fail_msg("%s", error.message);
+    assert_true(frame_reader_idle(&w->in));
     assert_int_equal(ret->kind, ORDER_GENERATE);
     assert_int_equal(ret->serial, 7);
 }
@@ -217,7 +225,7 @@ static void null_is_absent(void **state UNUSED)
 {
     struct frame frame = json_frame(
         "{\"type\":\"generate\",\"serial\":1,\"seed\":null,\"grammar\":null,\"top_k\":null,"
-        "\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]}");
+        "\"messages\":[{\"role\":\"user\",\"bytes\":1}]}");
     struct order order;
     assert_int_equal(order_read(&frame, &order, NULL), OK);
     assert_false(order.generate.has_seed);
@@ -227,7 +235,7 @@ static void null_is_absent(void **state UNUSED)
 }
 
 #define GENERATE(rest) "{\"type\":\"generate\",\"serial\":1," rest "}"
-#define MESSAGES       "\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]"
+#define MESSAGES       "\"messages\":[{\"role\":\"user\",\"bytes\":1}]"
 #define LOAD(rest)     "{\"type\":\"load\",\"protocol\":1" rest "}"
 
 static void orders_that_are_none_are_refused(void **state UNUSED)
@@ -250,11 +258,15 @@ static void orders_that_are_none_are_refused(void **state UNUSED)
         { "{\"type\":\"generate\"," MESSAGES "}", "generate without a serial" },
         { GENERATE("\"messages\":[]"), "no messages" },
         { GENERATE("\"messages\":{}"), "no messages" },
-        { GENERATE("\"messages\":[{\"role\":\"user\"}]"), "a role and a content" },
-        { GENERATE("\"messages\":[{\"role\":\"user\",\"content\":5}]"), "a role and a content" },
-        { GENERATE("\"messages\":[{\"role\":\"x\",\"content\":\"\"}]"), "a role and a content" },
-        { GENERATE("\"messages\":[{\"content\":\"\"}]"), "a role and a content" },
-        { GENERATE("\"messages\":[5]"), "a role and a content" },
+        { GENERATE("\"messages\":[{\"role\":\"user\"}]"), "a role and the number" },
+        { GENERATE("\"messages\":[{\"role\":\"user\",\"bytes\":\"5\"}]"), "bytes must be" },
+        { GENERATE("\"messages\":[{\"role\":\"user\",\"bytes\":-1}]"), "bytes is -1" },
+        { GENERATE("\"messages\":[{\"role\":\"x\",\"bytes\":0}]"), "a role and the number" },
+        { GENERATE("\"messages\":[{\"bytes\":0}]"), "a role and the number" },
+        { GENERATE("\"messages\":[5]"), "a role and the number" },
+        { GENERATE("\"messages\":[{\"role\":\"user\",\"bytes\":68157440},"
+                   "{\"role\":\"user\",\"bytes\":1}]"),
+          "messages of more than 68157440 bytes" },
         { GENERATE(MESSAGES ",\"temperature\":2.1"), "temperature is 2.1" },
         { GENERATE(MESSAGES ",\"top_p\":-1"), "top_p is -1" },
         { GENERATE(MESSAGES ",\"top_k\":2147483648"), "top_k is 2147483648" },
@@ -280,6 +292,30 @@ static void orders_that_are_none_are_refused(void **state UNUSED)
         if (!strstr(error.message, cases[i].says))
             fail_msg("%s: %s", cases[i].text, error.message);
     }
+}
+
+static void the_text_must_be_as_long_as_announced(void **state UNUSED)
+{
+    struct frame frame = json_frame(GENERATE("\"messages\":[{\"role\":\"user\",\"bytes\":3},"
+                                             "{\"role\":\"user\",\"bytes\":2}]"));
+    static const struct frame wrong[] = {
+        { FRAME_BLOB, { "abcd", 4 } },
+        { FRAME_BLOB, { "abcdef", 6 } },
+        { FRAME_JSON, { "abcde", 5 } },
+        { FRAME_TEXT, { "abcde", 5 } },
+    };
+    struct order order;
+    struct error error;
+    assert_int_equal(order_read(&frame, &order, NULL), OK);
+    for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+        assert_int_equal(order_read_text(&order, &wrong[i], &error), ERR_PROTOCOL);
+        assert_non_null(strstr(error.message, "a BLOB of 5 bytes"));
+    }
+    assert_int_equal(order_read_text(&order, &(struct frame){ FRAME_BLOB, { "abcde", 5 } }, NULL),
+                     OK);
+    assert_memory_equal(order.generate.messages[0].content.at, "abc", 3);
+    assert_memory_equal(order.generate.messages[1].content.at, "de", 2);
+    order_done(&order);
 }
 
 static void orders_are_json_frames(void **state UNUSED)
@@ -538,6 +574,7 @@ int main(void)
         cmocka_unit_test(load_needs_little),
         cmocka_unit_test(paths_need_not_be_utf8),
         cmocka_unit_test(generate_survives),
+        cmocka_unit_test(the_text_must_be_as_long_as_announced),
         cmocka_unit_test(what_was_not_asked_for_does_not_arrive),
         cmocka_unit_test(null_is_absent),
         cmocka_unit_test(orders_that_are_none_are_refused),
