@@ -39,14 +39,17 @@ static int look(void *context, const char *json, size_t len)
     return 0;
 }
 
-static enum err put_speed(struct buf *line, const struct inferd_result *r)
+/* A speed needs two tokens, and some daemons tell no times at all. */
+static enum err put_times(struct buf *line, const struct inferd_result *r)
 {
-    if (r->tokens_per_second <= 0)
-        return OK;
-    return buf_printf(line,
-                      ", %.1f tokens/s, first token after %.0f ms, prompt read in %.0f ms, "
-                      "queued for %.0f ms",
-                      r->tokens_per_second, r->first_token_ms, r->prompt_ms, r->queue_ms);
+    enum err e = OK;
+    if (r->tokens_per_second > 0)
+        e = buf_printf(line, ", %.1f tokens/s", r->tokens_per_second);
+    if (!e && (r->first_token_ms > 0 || r->prompt_ms > 0 || r->queue_ms > 0))
+        e = buf_printf(line,
+                       ", first token after %.0f ms, prompt read in %.0f ms, queued for %.0f ms",
+                       r->first_token_ms, r->prompt_ms, r->queue_ms);
+    return e;
 }
 
 static enum err put_line(struct buf *line, const struct inferd_result *r, const char *variant)
@@ -56,7 +59,7 @@ static enum err put_line(struct buf *line, const struct inferd_result *r, const 
                    (unsigned long long)r->prompt_tokens, (unsigned long long)r->cached_tokens,
                    (unsigned long long)r->completion_tokens);
     if (!e)
-        e = put_speed(line, r);
+        e = put_times(line, r);
     if (!e)
         e = buf_printf(line, ", stop reason %s, backend %s", r->stop_reason, r->backend);
     if (!e && variant[0])

@@ -42,11 +42,12 @@ static void row(struct view *v, const char *name, const char *value)
         output_printf(&v->out, "%-12s %s\n", name, value);
 }
 
-static void number_row(struct view *v, const char *name, const json_t *frame, const char *unit)
+static void number_row(struct view *v, const char *name, const json_t *frame, const char *key,
+                       const char *unit)
 {
-    json_int_t n = json_integer_value(json_object_get(frame, name));
+    json_int_t n = json_integer_value(json_object_get(frame, key));
     if (n > 0)
-        output_printf(&v->out, "%-12s %lld%s\n", name, (long long)n, unit);
+        output_printf(&v->out, "%-12s %lld %s\n", name, (long long)n, unit);
 }
 
 static void accelerator_row(struct view *v, const json_t *frame)
@@ -74,8 +75,8 @@ static void show_backend(struct view *v, const json_t *frame)
     row(v, "model", text(frame, "model"));
     accelerator_row(v, frame);
     row(v, "device", text(frame, "device_name"));
-    number_row(v, "n_ctx", frame, " tokens per request");
-    number_row(v, "slots", frame, " requests at a time");
+    number_row(v, "context", frame, "n_ctx", "tokens per request");
+    number_row(v, "slots", frame, "slots", "at a time");
     abilities_row(v, frame);
     output_printf(&v->out, "\n");
 }
@@ -85,8 +86,8 @@ static void show_state(struct view *v, const json_t *frame)
     row(v, "daemon", text(frame, "status"));
     row(v, "phase", text(frame, "phase"));
     row(v, "path", text(frame, "path"));
-    number_row(v, "downloaded_bytes", frame, "");
-    number_row(v, "total_bytes", frame, "");
+    number_row(v, "downloaded", frame, "downloaded_bytes", "bytes");
+    number_row(v, "of", frame, "total_bytes", "bytes");
 }
 
 /* --- the frames -------------------------------------------------------------- */

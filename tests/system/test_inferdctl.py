@@ -426,14 +426,20 @@ def test_status_for_people(ctl, daemon):
 backend      mock
 model        Tiny
 accelerator  cpu, CPU variant haswell
-n_ctx        4096 tokens per request
-slots        4 requests at a time
+context      4096 tokens per request
+slots        4 at a time
 abilities    generate, v2, tools
 
 daemon       loading_model
 phase        mmap
 path         /m.gguf
 """
+
+
+def test_verbose_tells_times_without_a_speed(ctl, daemon):
+    daemon(saying("x", timings={**TIMINGS, "tokens_per_second": 0}, usage=USAGE))
+    assert ("3 completion tokens, first token after 30 ms, prompt read in 20 ms, queued for 4 ms, "
+            "stop reason") in ctl("generate", "-v", "x").err
 
 
 def test_status_without_a_daemon_ends_with_2(ctl, tmp):
