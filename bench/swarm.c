@@ -26,6 +26,7 @@ enum {
     READ_SIZE = 64 * 1024,
     BYTES_MAX = 512 * 1024 * 1024, /* of one request, and of what is not taken apart yet */
     EVENTS_PER_WAIT = 256,
+    SHOWN_MAX = 120, /* bytes of a frame that a message repeats */
 };
 
 struct client {
@@ -93,6 +94,14 @@ static void drop_closed(struct swarm *s, struct client *c)
     fail(&why, ERR_CLOSED, "the server closed the connection without an answer to request %llu",
          (unsigned long long)c->serial);
     drop(s, c, &why);
+}
+
+/* How much of `bytes` a message shows. */
+static int first_line(const char *bytes, size_t n)
+{
+    const char *newline = memchr(bytes, '\n', n);
+    size_t len = newline ? (size_t)(newline - bytes) : n;
+    return (int)(len < SHOWN_MAX ? len : SHOWN_MAX);
 }
 
 /* Nothing comes any more. */
@@ -202,8 +211,8 @@ static void take_replies(struct swarm *s, struct client *c, int64_t now)
     }
     buf_consume(&c->in, taken);
     if (!e && c->in.len > 0)
-        e = fail(&why, ERR_MISMATCH, "%zu bytes after the last frame of an answer: %.*s", c->in.len,
-                 (int)(c->in.len < 80 ? c->in.len : 80), c->in.at);
+        e = fail(&why, ERR_MISMATCH, "after the last frame of an answer came %.*s",
+                 first_line(c->in.at, c->in.len), c->in.at);
     if (e && e != ERR_AGAIN)
         drop_mixed_up(s, c, &why);
 }
@@ -315,7 +324,7 @@ static enum err converse(struct swarm *s, struct error *error)
 /* All is answered: is there anything more? */
 static void say_goodbye(struct swarm *s, struct client *c)
 {
-    char surplus[80];
+    char surplus[SHOWN_MAX];
     struct error why;
     shutdown(c->fd, SHUT_WR);
     struct pollfd server = { .fd = c->fd, .events = POLLIN };
@@ -326,7 +335,8 @@ static void say_goodbye(struct swarm *s, struct client *c)
     }
     ssize_t n = recv(c->fd, surplus, sizeof surplus, MSG_DONTWAIT);
     if (n > 0) {
-        fail(&why, ERR_MISMATCH, "after the last answer came %.*s", (int)n, surplus);
+        fail(&why, ERR_MISMATCH, "after the last answer came %.*s", first_line(surplus, (size_t)n),
+             surplus);
         drop_mixed_up(s, c, &why);
     }
 }

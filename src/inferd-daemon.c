@@ -289,15 +289,11 @@ static enum err find_group(const char *name, gid_t *ret, struct error *error)
     return OK;
 }
 
-/* The runtime directory must be ours alone to change: whoever could swap the sockets
- * would be taken for us. */
-static enum err make_runtime_dir(const struct daemon *d, struct error *error)
+/* A directory of sockets must be ours alone to change: whoever could swap them would be
+ * taken for us. */
+static enum err check_directory(const struct daemon *d, const char *path, struct error *error)
 {
-    const char *path = d->config.runtime_dir;
     struct stat st;
-    enum err e = make_directories(path, error);
-    if (e)
-        return e;
     if (lstat(path, &st) < 0)
         return fail_sys(error, "cannot look at the runtime directory '%s'", path);
     if (!S_ISDIR(st.st_mode))
@@ -311,6 +307,26 @@ static enum err make_runtime_dir(const struct daemon *d, struct error *error)
     /* A socket that a group may use must be reachable for it, but not listed. */
     if (d->group != (gid_t)-1 && (chown(path, (uid_t)-1, d->group) < 0 || chmod(path, 0710) < 0))
         return fail_sys(error, "cannot open the runtime directory '%s' to the group", path);
+    return OK;
+}
+
+/* The runtime directory, if anything lies in it, and those that paths of their own name. */
+static enum err make_runtime_dirs(const struct daemon *d, struct error *error)
+{
+    const struct config *c = &d->config;
+    const char *const paths[] = { c->lock_path, c->infer_path, c->admin_path };
+    for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+        CLEANUP(free_ptr) char *dir = strdup(paths[i]);
+        if (!dir)
+            return fail_nomem(error);
+        char *slash = strrchr(dir, '/'); /* the paths are absolute */
+        slash[slash == dir] = '\0';
+        enum err e = make_directories(dir, error);
+        if (!e && strcmp(dir, c->runtime_dir) == 0)
+            e = check_directory(d, dir, error);
+        if (e)
+            return e;
+    }
     return OK;
 }
 
@@ -332,7 +348,7 @@ static enum err prepare(struct daemon *d, struct error *error)
 {
     enum err e = find_group(d->config.group, &d->group, error);
     if (!e)
-        e = make_runtime_dir(d, error);
+        e = make_runtime_dirs(d, error);
     if (!e)
         e = lock_acquire(d->config.lock_path, &d->lock_fd, error);
     if (!e)

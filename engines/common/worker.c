@@ -68,8 +68,11 @@ static enum err check_socket(struct error *error)
 static enum err settle(struct error *error)
 {
     static const struct rlimit no_core = { 0, 0 };
-    signal(SIGPIPE, SIG_IGN);
-    signal(SIGINT, SIG_IGN);
+    /* Signals to a whole group of processes (a terminal's, a service's) mean the daemon,
+     * which lets us finish; we end when it closes the socket. */
+    static const int ignored[] = { SIGPIPE, SIGINT, SIGTERM, SIGHUP };
+    for (size_t i = 0; i < ARRAY_LEN(ignored); i++)
+        signal(ignored[i], SIG_IGN);
     if (setrlimit(RLIMIT_CORE, &no_core) < 0)
         return fail_sys(error, "cannot do without core files");
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)

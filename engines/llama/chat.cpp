@@ -10,7 +10,8 @@
  *
  * The tokenizer, asked to read control tokens, reads them anywhere; so the special
  * tokens are found here and it gets the text between them.  That is also how it works
- * inside, and gives the same tokens.  The rule: a control token is recognised where
+ * inside, and gives the same tokens (were the texts of two to overlap, the first would
+ * count here, the longer one there).  The rule: a control token is recognised where
  * none of its bytes is marked.  User-defined tokens (runs of spaces, <table>) are not
  * control and are recognised everywhere, as the tokenizer does by itself.
  *
@@ -112,8 +113,8 @@ struct marked_text {
 
     bool any_input(size_t at, size_t len) const
     {
-        return std::find(input.begin() + (ptrdiff_t)at, input.begin() + (ptrdiff_t)(at + len), true) !=
-               input.begin() + (ptrdiff_t)(at + len);
+        return std::find(input.begin() + (ptrdiff_t)at, input.begin() + (ptrdiff_t)(at + len),
+                         true) != input.begin() + (ptrdiff_t)(at + len);
     }
 
     void drop_front(size_t n)
@@ -227,7 +228,7 @@ class tokenizer
         tokens.resize(before + (size_t)len + 16);
         int32_t n = tokenize_at(bytes.data() + begin, len, before);
         if (n < 0) {
-            tokens.resize(before + (size_t)-(int64_t)n);
+            tokens.resize(before + (size_t) - (int64_t)n);
             n = tokenize_at(bytes.data() + begin, len, before);
         }
         if (n < 0)
@@ -237,8 +238,8 @@ class tokenizer
 
     int32_t tokenize_at(const char *text, int32_t len, size_t at)
     {
-        return llama_tokenize(vocab, text, len, tokens.data() + at,
-                              (int32_t)(tokens.size() - at), false, false);
+        return llama_tokenize(vocab, text, len, tokens.data() + at, (int32_t)(tokens.size() - at),
+                              false, false);
     }
 
     const llama_vocab *vocab;
@@ -302,9 +303,9 @@ bool contains(const std::string &s, const char *what)
 
 /* What `common` does for certain templates before it executes them. */
 struct habits {
-    bool typed;           /* contents as lists of parts */
+    bool typed; /* contents as lists of parts */
     bool typed_unless_user;
-    bool merges_system;   /* a system message goes in front of the next one */
+    bool merges_system; /* a system message goes in front of the next one */
     bool trims;
 
     explicit habits(const common_chat_template &t)
@@ -315,8 +316,8 @@ struct habits {
                             contains(t.source(), "[TOOL_CALLS]") &&
                             contains(t.source(), "[ARGS]") && !contains(t.source(), "[CALL_ID]");
         merges_system = !caps.supports_system_role;
-        trims = contains(t.source(),
-                         "You have access to the following functions in JSONSchema format");
+        trims =
+            contains(t.source(), "You have access to the following functions in JSONSchema format");
     }
 };
 
@@ -444,17 +445,19 @@ static enum err check_size(const struct message *messages, size_t n, uint32_t n_
                            struct error *error)
 {
     if (n >= n_ctx)
-        return fail(error, ERR_INVALID_REQUEST,
-                    "there are %zu messages; this model's context holds %u tokens, and each message "
-                    "needs at least one",
-                    n, n_ctx);
+        return fail(
+            error, ERR_INVALID_REQUEST,
+            "there are %zu messages; this model's context holds %u tokens, and each message "
+            "needs at least one",
+            n, n_ctx);
     size_t bytes = 0, most = (size_t)n_ctx * CHAT_BYTES_PER_TOKEN;
     for (size_t i = 0; i < n; i++)
         bytes += messages[i].content.len;
     if (bytes > most)
-        return fail(error, ERR_INVALID_REQUEST,
-                    "the messages have %zu bytes; this model's context of %u tokens holds at most %zu",
-                    bytes, n_ctx, most);
+        return fail(
+            error, ERR_INVALID_REQUEST,
+            "the messages have %zu bytes; this model's context of %u tokens holds at most %zu",
+            bytes, n_ctx, most);
     return OK;
 }
 
@@ -502,8 +505,8 @@ static enum err refuse_template(const std::string &what, struct error *error)
     at = at == std::string::npos ? 0 : at + marker.size();
     if (what.compare(at, jinja.size(), jinja) == 0)
         at += jinja.size();
-    return fail(error, ERR_INVALID_REQUEST, "the model's chat template refuses the messages: %.200s",
-                what.c_str() + at);
+    return fail(error, ERR_INVALID_REQUEST,
+                "the model's chat template refuses the messages: %.200s", what.c_str() + at);
 }
 
 enum err chat_prompt(const struct chat *chat, const struct message *messages, size_t n,

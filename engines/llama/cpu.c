@@ -91,8 +91,9 @@ static enum err module_path(const struct modules *m, const struct module *module
 {
     int n = snprintf(ret, size, "%s/%s%s%s", m->directory, PREFIX, module->variant, SUFFIX);
     if (n < 0 || (size_t)n >= size)
-        return fail(error, ERR_CONFIG, "the path of CPU module '%s' in '%s' is longer than %zu bytes",
-                    module->variant, m->directory, size - 1);
+        return fail(error, ERR_CONFIG,
+                    "the path of CPU module '%s' in '%s' is longer than %zu bytes", module->variant,
+                    m->directory, size - 1);
     return OK;
 }
 
@@ -117,8 +118,8 @@ static uint64_t mix(uint64_t hash, const void *bytes, size_t n)
 /* The lines of /proc/cpuinfo that say what the first processor is. */
 static uint64_t mix_cpu(uint64_t hash)
 {
-    static const char *const telling[] = { "vendor_id", "cpu family", "model", "stepping",
-                                           "microcode", "flags", "Features", "CPU " };
+    static const char *const telling[] = { "vendor_id", "cpu family", "model",    "stepping",
+                                           "microcode", "flags",      "Features", "CPU " };
     FILE *f = fopen("/proc/cpuinfo", "re");
     if (!f)
         return hash;

@@ -19,10 +19,10 @@
 #include "base/log.h"
 #include "quiet.h"
 
-#define STACK_PER_BYTE   1024 /* of text */
+#define STACK_PER_BYTE    1024 /* of text */
 #define STACK_BYTES_LEAST ((size_t)64 * 1024 * 1024)
-#define STACK_BYTES_MOST ((size_t)4 * 1024 * 1024 * 1024)
-#define STACK_BYTES_KEPT ((size_t)1024 * 1024)
+#define STACK_BYTES_MOST  ((size_t)4 * 1024 * 1024 * 1024)
+#define STACK_BYTES_KEPT  ((size_t)1024 * 1024)
 
 struct intake {
     struct worker *worker;     /* borrowed */

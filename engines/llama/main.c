@@ -150,7 +150,7 @@ static enum err serve(struct worker *w, struct inbox *inbox, const struct model 
 
 int main(void)
 {
-    struct worker *w;
+    struct worker *w = NULL;
     struct order order;
     struct inbox *inbox;
     struct model model;
@@ -160,8 +160,10 @@ int main(void)
     enum err e = worker_open("inferd-engine-llama", &w, &error);
     if (!e)
         e = await_load(w, &order, &error);
-    if (e)
+    if (e) {
+        worker_free(w);
         return worker_leave(e, &error);
+    }
     e = load_all(w, &order.load, &inbox, &model, &error);
     if (e)
         _exit(report_failure(w, e, &error)); /* exit() would tear down what threads still use */

@@ -9,8 +9,8 @@
  */
 #include "model.h"
 
-#include <gguf.h>
 #include <ggml-backend.h>
+#include <gguf.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -112,11 +112,13 @@ static FILE *open_again(void)
 static unsigned parts_of_model(FILE *f)
 {
     rewind(f);
-    struct gguf_context *g = gguf_init_from_file_ptr(f, (struct gguf_init_params){ .no_alloc = true });
+    struct gguf_context *g =
+        gguf_init_from_file_ptr(f, (struct gguf_init_params){ .no_alloc = true });
     if (!g)
         return 1;
     int64_t key = gguf_find_key(g, "split.count");
-    unsigned n = key >= 0 && gguf_get_kv_type(g, key) == GGUF_TYPE_UINT16 ? gguf_get_val_u16(g, key) : 1;
+    unsigned n =
+        key >= 0 && gguf_get_kv_type(g, key) == GGUF_TYPE_UINT16 ? gguf_get_val_u16(g, key) : 1;
     gguf_free(g);
     return n;
 }
@@ -166,8 +168,8 @@ static uint32_t context_for(const struct llama_model *llama, uint32_t wanted)
     return trained > 0 && (uint32_t)trained < wanted ? (uint32_t)trained : wanted;
 }
 
-static enum err make_context(struct model *m, const struct model_options *options,
-                             const char *path, struct error *error)
+static enum err make_context(struct model *m, const struct model_options *options, const char *path,
+                             struct error *error)
 {
     uint64_t cells = (uint64_t)m->n_ctx * m->slots;
     if (m->slots == 0 || m->slots > llama_max_parallel_sequences())
@@ -190,9 +192,10 @@ static enum err make_context(struct model *m, const struct model_options *option
     params.no_perf = true;
     m->context = llama_init_from_model(m->llama, params);
     if (!m->context)
-        return fail(error, ERR_CONFIG,
-                    "no context of %u slots with %u tokens for '%s': there may be too little memory",
-                    m->slots, m->n_ctx, path);
+        return fail(
+            error, ERR_CONFIG,
+            "no context of %u slots with %u tokens for '%s': there may be too little memory",
+            m->slots, m->n_ctx, path);
     if (llama_model_has_encoder(m->llama) || !llama_get_memory(m->context))
         return fail(error, ERR_CONFIG, "'%s' is not a model that writes text", path);
     return OK;

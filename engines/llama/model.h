@@ -18,7 +18,7 @@ struct model {
     struct llama_context *context;
     const struct llama_vocab *vocab; /* the model's */
     struct chat *chat;
-    uint32_t n_ctx;                  /* tokens of one request, prompt and answer */
+    uint32_t n_ctx; /* tokens of one request, prompt and answer */
     uint32_t slots;
     struct capabilities capabilities;
 };

@@ -24,8 +24,8 @@ struct tending {
 
 struct verdict {
     bool works;
-    int score;     /* what the module thinks of itself on this CPU; 0: not at all */
-    char why[64];  /* if not: "was killed by SIGILL" */
+    int score;    /* what the module thinks of itself on this CPU; 0: not at all */
+    char why[64]; /* if not: "was killed by SIGILL" */
 };
 
 /* Load the module and ask for its score. */

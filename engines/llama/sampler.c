@@ -53,8 +53,9 @@ static enum err check_grammar(struct slice grammar, struct error *error)
     for (size_t i = 0; i < grammar.len; i++)
         alternatives += grammar.at[i] == '|';
     if (alternatives > GRAMMAR_ALTERNATIVES_MAX)
-        return fail(error, ERR_INVALID_REQUEST, "the grammar has %zu alternatives ('|'); at most %d",
-                    alternatives, GRAMMAR_ALTERNATIVES_MAX);
+        return fail(error, ERR_INVALID_REQUEST,
+                    "the grammar has %zu alternatives ('|'); at most %d", alternatives,
+                    GRAMMAR_ALTERNATIVES_MAX);
     return OK;
 }
 

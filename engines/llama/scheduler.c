@@ -23,7 +23,7 @@ struct scheduler {
     const struct model *model; /* borrowed */
     struct slot *slots;        /* model->slots of them */
     struct list running;
-    struct job *waiting;       /* a chain, oldest first */
+    struct job *waiting; /* a chain, oldest first */
     bool draining;
     struct llama_batch batch;
     llama_token_data *scratch; /* for the samplers */
@@ -55,8 +55,7 @@ static void give_up(struct scheduler *s, struct slot *slot, enum err code, const
 
 static struct slot *find_slot(struct scheduler *s, uint64_t serial)
 {
-    LIST_EACH(struct slot, slot, &s->running, link)
-    {
+    LIST_EACH(struct slot, slot, &s->running, link) {
         if (slot->job->serial == serial)
             return slot;
     }
@@ -102,6 +101,8 @@ static void pause_slot(struct scheduler *s, uint64_t serial, bool paused)
 /* Takes `job`. */
 static void admit(struct scheduler *s, struct job *job)
 {
+    if (s->draining && !job->error.code)
+        fail(&job->error, ERR_BACKEND_UNAVAILABLE, "the engine takes no more requests");
     if (job->error.code) {
         worker_refuse(s->worker, job->serial, job->error.code, "%s", job->error.message);
         job_free(job);
@@ -156,8 +157,7 @@ static void fill_slots(struct scheduler *s)
 
 static uint32_t offer_all(struct scheduler *s, bool reading, uint32_t room)
 {
-    LIST_EACH(struct slot, slot, &s->running, link)
-    {
+    LIST_EACH(struct slot, slot, &s->running, link) {
         if (!slot->paused && slot_reading(slot) == reading)
             room -= slot_offer(slot, &s->batch, room);
     }
@@ -168,8 +168,7 @@ static uint32_t offer_all(struct scheduler *s, bool reading, uint32_t room)
 static void build_batch(struct scheduler *s)
 {
     s->batch.n_tokens = 0;
-    LIST_EACH(struct slot, slot, &s->running, link)
-    {
+    LIST_EACH(struct slot, slot, &s->running, link) {
         slot->logits_at = -1;
     }
     uint32_t room = offer_all(s, false, MODEL_BATCH);
@@ -205,8 +204,7 @@ static void step(struct scheduler *s)
     if (failed)
         log_error("llama_decode says %d; giving up %zu requests", failed, s->running.len);
     int64_t now = clock_us();
-    LIST_EACH(struct slot, slot, &s->running, link)
-    {
+    LIST_EACH(struct slot, slot, &s->running, link) {
         if (failed) {
             give_up(s, slot, ERR_INTERNAL, "the model could not be computed");
         } else if (slot->logits_at >= 0) {
@@ -220,8 +218,7 @@ static void step(struct scheduler *s)
 
 static bool anything_to_compute(struct scheduler *s)
 {
-    LIST_EACH(struct slot, slot, &s->running, link)
-    {
+    LIST_EACH(struct slot, slot, &s->running, link) {
         if (!slot->paused)
             return true;
     }
@@ -257,8 +254,8 @@ enum err scheduler_run(struct worker *w, struct intake *intake, const struct mod
     list_init(&s.running);
     buf_init(&s.text, TEXT_MAX);
     CLEANUP(free_ptr) struct slot *slots = calloc(model->slots, sizeof *slots);
-    CLEANUP(free_ptr) llama_token_data *scratch =
-        calloc((size_t)llama_vocab_n_tokens(model->vocab), sizeof *scratch);
+    CLEANUP(free_ptr)
+    llama_token_data *scratch = calloc((size_t)llama_vocab_n_tokens(model->vocab), sizeof *scratch);
     if (!slots || !scratch)
         return fail_nomem(error);
     for (uint32_t i = 0; i < model->slots; i++)

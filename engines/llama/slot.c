@@ -62,7 +62,7 @@ static enum err add_piece(struct slot *s, const struct llama_vocab *vocab, llama
     char *bytes = piece;
     int32_t n = llama_token_to_piece(vocab, token, piece, sizeof piece, 0, false);
     if (n < 0) {
-        bytes = longer = malloc((size_t)-(int64_t)n);
+        bytes = longer = malloc((size_t) - (int64_t)n);
         if (!longer)
             return fail_nomem(error);
         n = llama_token_to_piece(vocab, token, longer, -n, 0, false);

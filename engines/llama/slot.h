@@ -17,14 +17,14 @@
 #include "output.h"
 
 struct slot {
-    struct link link;    /* on the scheduler's `running`, oldest first, unless FREE */
-    llama_seq_id seq;    /* its stream; the slot's own number */
-    struct job *job;     /* owned; NULL while FREE */
+    struct link link; /* on the scheduler's `running`, oldest first, unless FREE */
+    llama_seq_id seq; /* its stream; the slot's own number */
+    struct job *job;  /* owned; NULL while FREE */
     bool paused;
 
-    uint32_t n_decoded;  /* tokens in the stream */
-    llama_token next;    /* WRITING */
-    int32_t logits_at;   /* where in this step's batch; -1: nothing to sample */
+    uint32_t n_decoded; /* tokens in the stream */
+    llama_token next;   /* WRITING */
+    int32_t logits_at;  /* where in this step's batch; -1: nothing to sample */
     struct output output;
     size_t answer_bytes;
 

@@ -39,7 +39,7 @@ static const char *const passed_on[] = { "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_
 
 struct environment {
     char text[ARRAY_LEN(passed_on)][512];
-    char *list[ARRAY_LEN(passed_on) + 3];
+    char *list[ARRAY_LEN(passed_on) + 4];
 };
 
 static void make_environment(struct environment *env)
@@ -48,6 +48,9 @@ static void make_environment(struct environment *env)
     env->list[n++] = (char *)"LANG=C.UTF-8";
     /* ggml would start a debugger on itself when it aborts. */
     env->list[n++] = (char *)"GGML_NO_BACKTRACE=1";
+    /* Its threads would wait for each other by turning, for milliseconds; where others
+     * compute too, that is most of the time. */
+    env->list[n++] = (char *)"GOMP_SPINCOUNT=1000";
     for (size_t i = 0; i < ARRAY_LEN(passed_on); i++) {
         const char *value = getenv(passed_on[i]);
         if (!value)

@@ -1,4 +1,5 @@
 """The daemon's end, and the moment at which it begins to serve."""
+import os
 import signal
 
 import pytest
@@ -51,6 +52,19 @@ def test_running_requests_finish_and_waiting_ones_are_told(start):
     admin.expect_end()
     assert d.wait() == 0
     assert not d.path.exists()
+
+
+def test_a_signal_to_its_engine_as_well_loses_nothing(start):
+    """A service manager signals every process of the service."""
+    d = start(config=slow(10))
+    a = d.client()
+    a.ask("1", "say " + "word " * 30 + "end")
+    a.receive()
+    os.kill(d.engine(), signal.SIGTERM)
+    d.signal()
+    done = a.frames("1")[-1]
+    assert done["type"] == "done" and done["content"].endswith("word end")
+    assert d.wait() == 0
 
 
 def test_nothing_new_is_taken_while_it_ends(start):

@@ -70,8 +70,7 @@ def engine(cache):
 
 def ask(e, serial, text, **more):
     """Greedy, unless told otherwise."""
-    wanted = {"temperature": 0, "top_p": 1, "top_k": 0, "max_tokens": 20, **more}
-    e.generate(serial, text, **wanted)
+    e.generate(serial, text, **{"temperature": 0, "top_p": 1, "top_k": 0, "max_tokens": 20, **more})
 
 
 def answer(e, serial, text, **more):
@@ -362,8 +361,10 @@ def test_drain_finishes_what_runs(engine, endless):
     ask(e, 1, "x", max_tokens=100)
     ask(e, 2, "y", max_tokens=50)
     e.order("drain")
-    ends = answers(e, (1, 2))
+    ask(e, 3, "z")
+    ends = answers(e, (1, 2, 3))
     assert [ends[s][1]["completion_tokens"] for s in (1, 2)] == [100, 50]
+    refused(ends[3][1], "no more", code="backend_unavailable")
     assert e.event() is None
     assert e.wait() == 0
 

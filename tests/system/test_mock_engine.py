@@ -11,7 +11,7 @@ import time
 import pytest
 
 from daemon import BIN, PATIENCE
-from engine_protocol import JSON, Engine, frame, order, generate
+from engine_protocol import JSON, Engine, frame, generate, order
 
 MOCK = "inferd-engine-mock"
 
@@ -467,6 +467,13 @@ def test_it_leaves_when_the_daemon_speaks_nonsense(mock, rubbish, what):
     assert e.stderr().count("\n") == 1 and what in e.stderr()
 
 
+def test_what_comes_with_a_request_does_not_hold_its_answer_back(scripted):
+    for behind in (order("ping"), order("cancel", serial=99), order("ping")[:5]):
+        scripted.send(generate(1, [("user", "say a")]) + behind)
+        events = [scripted.event() for _ in range(3 if behind == order("ping") else 2)]
+        assert [e["type"] for e in events if e["type"] != "pong"] == ["text", "done"]
+
+
 def test_orders_may_arrive_byte_by_byte(scripted):
     for byte in generate(1, [("user", "say slow")]):
         scripted.send(bytes([byte]))
@@ -479,8 +486,9 @@ def test_a_prompt_of_the_largest_size_is_taken(scripted):
     assert scripted.pieces(1)[0] == ["yes"]
 
 
-def test_a_control_c_is_the_daemon_s_to_handle(scripted):
-    scripted.process.send_signal(signal.SIGINT)
+@pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_signals_to_the_whole_group_are_the_daemon_s_to_handle(scripted, sig):
+    scripted.process.send_signal(sig)
     assert scripted.ping()[1] == []
 
 

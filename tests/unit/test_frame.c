@@ -87,8 +87,13 @@ static void read_in_steps(struct slice stream, size_t step, char *notes, size_t 
         memcpy(room, stream.at + at, n);
         frame_reader_filled(&r, n);
         at += n;
-        while ((e = frame_reader_next(&r, &frame, &error)) == OK)
+        bool waiting = frame_reader_waiting(&r);
+        while ((e = frame_reader_next(&r, &frame, &error)) == OK) {
+            assert_true(waiting);
             note(notes, size, &frame);
+            waiting = frame_reader_waiting(&r);
+        }
+        assert_false(waiting);
     }
     if (e == ERR_AGAIN && !frame_reader_idle(&r))
         strcat(notes, "...");

@@ -114,8 +114,10 @@ static void control_tokens_in_messages_are_text(void **state UNUSED)
 
 static void no_message_completes_a_token_of_the_template(void **state UNUSED)
 {
-    assert_int_equal(occurrences("qwen2", "{{ messages[0].content }}_end|>", "<|im", "<|im_end|>"), 0);
-    assert_int_equal(occurrences("qwen2", "<|im{{ messages[0].content }}", "_end|>", "<|im_end|>"), 0);
+    assert_int_equal(occurrences("qwen2", "{{ messages[0].content }}_end|>", "<|im", "<|im_end|>"),
+                     0);
+    assert_int_equal(occurrences("qwen2", "<|im{{ messages[0].content }}", "_end|>", "<|im_end|>"),
+                     0);
     assert_int_equal(occurrences("qwen2", "<|im{{ '_end|>' }}", "x", "<|im_end|>"), 1);
 }
 
@@ -179,7 +181,7 @@ static void every_known_template_keeps_control_tokens_out(void **state UNUSED)
     DIR *d = opendir(LLAMA_SOURCE "/models/templates");
     assert_non_null(d);
     size_t n = 0;
-    for (struct dirent *entry; (entry = readdir(d)); ) {
+    for (struct dirent *entry; (entry = readdir(d));) {
         char path[1024];
         const char *dot = strrchr(entry->d_name, '.');
         if (!dot || strcmp(dot, ".jinja") != 0)
@@ -196,9 +198,9 @@ static void every_known_template_keeps_control_tokens_out(void **state UNUSED)
  * never a second BOS. */
 static void without_control_tokens_the_tokens_are_llama_cpps(void **state UNUSED)
 {
-    static const char *const vocabs[] = { "qwen2",     "llama-bpe", "llama-spm", "phi-3",
-                                          "starcoder", "gemma-4",   "falcon",    "command-r",
-                                          "deepseek-llm" };
+    static const char *const vocabs[] = { "qwen2",  "llama-bpe", "llama-spm",
+                                          "phi-3",  "starcoder", "gemma-4",
+                                          "falcon", "command-r", "deepseek-llm" };
     static const char user[] = "  def f(x):\n\n\n\t\treturn x  # <table>  ümläut 你好 1234567\n\n";
     for (size_t i = 0; i < ARRAY_LEN(vocabs); i++) {
         const struct llama_model *model = vocabulary(vocabs[i]);
@@ -206,8 +208,8 @@ static void without_control_tokens_the_tokens_are_llama_cpps(void **state UNUSED
         struct tokens t = prompt_of(chat, user);
 
         char text[512];
-        int len = snprintf(text, sizeof text, "<|im_start|>user\n%s<|im_end|>\n<|im_start|>assistant\n",
-                           user);
+        int len = snprintf(text, sizeof text,
+                           "<|im_start|>user\n%s<|im_end|>\n<|im_start|>assistant\n", user);
         llama_token want[512];
         int32_t n = llama_tokenize(llama_model_get_vocab(model), text, len, want, 512, true, true);
         if ((size_t)n != t.n || memcmp(t.at, want, t.n * sizeof want[0]) != 0)

@@ -28,7 +28,7 @@ static void expect_in_steps(const char *bytes, size_t n, size_t step, const char
 /* However a token cuts the bytes, the characters are the same. */
 #define EXPECT(bytes, want)                                                                        \
     for (size_t step_ = 1; step_ < sizeof(bytes); step_++)                                         \
-        expect_in_steps(bytes, sizeof(bytes) - 1, step_, want)
+    expect_in_steps(bytes, sizeof(bytes) - 1, step_, want)
 
 static void characters_come_out_whole(void **state UNUSED)
 {
