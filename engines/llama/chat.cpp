@@ -199,15 +199,11 @@ class tokenizer
                 at++;
                 continue;
             }
-            llama_token_attr attr = specials.attr(f.id);
-            size_t end = at;
-            while (attr & LLAMA_TOKEN_ATTR_LSTRIP && end > plain && is_space(text.bytes[end - 1]))
-                end--;
-            add_plain(text.bytes, plain, end);
+            add_plain(text.bytes, plain, at);
             tokens.push_back(f.id);
             at += f.len;
-            while (attr & LLAMA_TOKEN_ATTR_RSTRIP && at < text.bytes.size() &&
-                   is_space(text.bytes[at]))
+            bool swallows = specials.attr(f.id) & LLAMA_TOKEN_ATTR_RSTRIP;
+            while (swallows && at < text.bytes.size() && is_space(text.bytes[at]))
                 at++;
             plain = at;
         }

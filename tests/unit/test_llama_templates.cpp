@@ -105,6 +105,22 @@ static std::vector<llama_token> ours(const llama_model *model, const std::string
     return result;
 }
 
+/* Compare one template on all conversations; how many of them it takes. */
+static size_t compare(const llama_model *model, const std::string &source, const char *name)
+{
+    size_t compared = 0;
+    for (size_t i = 0; i < conversations.size(); i++) {
+        std::string text;
+        auto want = theirs(model, source, conversations[i], text);
+        auto got = ours(model, source, conversations[i]);
+        if (want != got)
+            fail_msg("%s, conversation %zu: %zu tokens instead of %zu of:\n%s", name, i, got.size(),
+                     want.size(), text.c_str());
+        compared += !want.empty();
+    }
+    return compared;
+}
+
 static void every_template_gives_llama_cpps_tokens(void **)
 {
     llama_model *model = vocabulary("llama-bpe");
@@ -112,18 +128,35 @@ static void every_template_gives_llama_cpps_tokens(void **)
     for (const auto &file : std::filesystem::directory_iterator(LLAMA_SOURCE "/models/templates")) {
         if (file.path().extension() != ".jinja")
             continue;
-        std::string source = contents_of(file.path());
-        for (size_t i = 0; i < conversations.size(); i++) {
-            std::string text;
-            auto want = theirs(model, source, conversations[i], text);
-            auto got = ours(model, source, conversations[i]);
-            if (want != got)
-                fail_msg("%s, conversation %zu: %zu tokens instead of %zu of:\n%s",
-                         file.path().filename().c_str(), i, got.size(), want.size(), text.c_str());
-            compared += !want.empty();
-        }
+        compared += compare(model, contents_of(file.path()), file.path().filename().c_str());
     }
     assert_true(compared > 200);
+    llama_model_free(model);
+}
+
+/* Habits of `common` that the collection does not show. */
+static void templates_that_want_parts_get_parts(void **)
+{
+    static const char *const sources[] = {
+        "{% for m in messages %}{% for p in m.content %}{{ p.type }}:{{ p.text }}{% endfor %}{% "
+        "endfor %}",
+        "{% for m in messages %}{{ m.content[0]['text'] }}{% endfor %}",
+        "{# [SYSTEM_PROMPT][TOOL_CALLS][ARGS] #}{% for m in messages %}{{ m.role }}"
+        "{% if m.content is string %}{{ m.content }}{% else %}"
+        "{% for p in m.content %}-{{ p.text }}{% endfor %}{% endif %}{% endfor %}",
+    };
+    llama_model *model = vocabulary("llama-bpe");
+    for (const char *source : sources)
+        assert_true(compare(model, source, source) == conversations.size());
+    llama_model_free(model);
+}
+
+/* After "<|user|>", this vocabulary swallows spaces. */
+static void spaces_that_a_special_token_swallows_are_swallowed(void **)
+{
+    llama_model *model = vocabulary("phi-3");
+    const char *source = "{% for m in messages %}<|user|> \n {{ m.content }}<|end|>\n{% endfor %}";
+    assert_true(compare(model, source, "phi-3") == conversations.size());
     llama_model_free(model);
 }
 
@@ -133,6 +166,8 @@ int main()
     common_log_set_verbosity_thold(-1);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_template_gives_llama_cpps_tokens),
+        cmocka_unit_test(templates_that_want_parts_get_parts),
+        cmocka_unit_test(spaces_that_a_special_token_swallows_are_swallowed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -113,7 +113,12 @@ static void by_hand_it_does_not_start(void **state UNUSED)
     assert_non_null(strstr(error.message, "not by hand"));
     assert_int_equal(dup2(STDIN_FILENO, ENGINE_FD), ENGINE_FD);
     assert_int_equal(worker_open("test", &w, &error), ERR_CONFIG);
+
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0); /* datagrams are no stream */
+    assert_int_equal(dup2(fd, ENGINE_FD), ENGINE_FD);
+    assert_int_equal(worker_open("test", &w, &error), ERR_CONFIG);
     assert_null(w);
+    close(fd);
     close(ENGINE_FD);
 }
 
@@ -129,7 +134,7 @@ static void without_a_daemon_it_does_not_start(void **state UNUSED)
 static void it_is_tied_to_its_daemon(void **state UNUSED)
 {
     struct rlimit core;
-    struct sigaction on_int;
+    struct sigaction on_int, on_pipe;
     int sig = 0;
     assert_true(fcntl(ENGINE_FD, F_GETFD) & FD_CLOEXEC);
     assert_int_equal(prctl(PR_GET_PDEATHSIG, &sig), 0);
@@ -138,6 +143,8 @@ static void it_is_tied_to_its_daemon(void **state UNUSED)
     assert_int_equal(core.rlim_max, 0);
     assert_int_equal(sigaction(SIGINT, NULL, &on_int), 0);
     assert_ptr_equal(on_int.sa_handler, SIG_IGN);
+    assert_int_equal(sigaction(SIGPIPE, NULL, &on_pipe), 0);
+    assert_ptr_equal(on_pipe.sa_handler, SIG_IGN);
 }
 
 static void exit_codes_say_why_it_left(void **state UNUSED)
@@ -363,13 +370,13 @@ static void long_reasons_are_cut_at_a_character(void **state)
     struct rig *rig = *state;
     struct event event;
     struct error error;
-    char reason[700] = "x";
-    for (size_t i = 1; i + 2 < sizeof reason; i += 2)
+    char reason[701];
+    for (size_t i = 0; i + 2 < sizeof reason; i += 2)
         memcpy(reason + i, "\xC3\xBC", 3);
     worker_refuse(rig->worker, 6, ERR_INTERNAL, "%s", reason);
     assert_int_equal(worker_flush(rig->worker, &error), OK);
     hear(rig, &event);
-    assert_int_equal(strlen(event.error.message), ERROR_MESSAGE_MAX - 1);
+    assert_int_equal(strlen(event.error.message), ERROR_MESSAGE_MAX - 2);
     assert_null(strchr(event.error.message, '?'));
 }
 
@@ -384,11 +391,11 @@ static void a_lost_event_is_told_by_the_flush(void **state)
     assert_true(daemon_hears_nothing(rig));
 }
 
-enum { FLOOD = 2000, PINGS_AT_ONCE = 20 };
+enum { FLOOD = 300, FLOOD_TEXT = 300 * 1024, PINGS_AT_ONCE = 20 };
 
 static void *flood(void *arg)
 {
-    static char text[5000];
+    static char text[FLOOD_TEXT];
     struct rig *rig = arg;
     struct error error;
     memset(text, 'x', sizeof text);
@@ -421,7 +428,7 @@ static void no_pong_lands_inside_another_event(void **state)
             pongs++;
         } else {
             assert_int_equal(event.kind, EVENT_TEXT);
-            assert_int_equal(event.text.len, 5000);
+            assert_int_equal(event.text.len, FLOOD_TEXT);
             texts++;
         }
     }
