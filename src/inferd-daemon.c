@@ -14,7 +14,6 @@
 #include <grp.h>
 #include <limits.h>
 #include <malloc.h>
-#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -56,9 +55,9 @@ struct daemon {
     uv_signal_t signals[2];
     uv_timer_t patience;
 
-    bool serving;    /* was ever ready: the generation socket is there */
+    bool serving; /* was ever ready: the generation socket is there */
     bool draining;
-    bool impatient;  /* the limit is over */
+    bool impatient; /* the limit is over */
     bool finished;
     int exit_code;
 };

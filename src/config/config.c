@@ -64,8 +64,7 @@ static enum err set_paths(const struct flags *flags, struct config *c, struct er
 
 /* The one backend that --backend asks for, as if a file said so.  On a command line a
  * path may be relative and a digest in capitals. */
-static enum err backend_from_flags(const struct flags *flags, struct config *c,
-                                   struct error *error)
+static enum err backend_from_flags(const struct flags *flags, struct config *c, struct error *error)
 {
     const struct backend_kind *kind = backend_kind_find(flags->backend);
     if (kind && kind->has_model && (!flags->model_path || !flags->model_sha256))
@@ -120,9 +119,10 @@ enum err config_read(int argc, char **argv, struct config *config, enum config_a
     if (e)
         return e;
     if (config->n_backends == 0)
-        return fail(error, ERR_CONFIG,
-                    "refusing to start: no usable inference backend. Neither --backend nor --config "
-                    "was given");
+        return fail(
+            error, ERR_CONFIG,
+            "refusing to start: no usable inference backend. Neither --backend nor --config "
+            "was given");
 
     set_number(&config->active_permits, flags.active_permits);
     set_number(&config->queue_depth, flags.queue_depth);

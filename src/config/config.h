@@ -11,9 +11,9 @@
 
 /* A kind of backend: what a configuration calls it and which program it is. */
 struct backend_kind {
-    const char *name;    /* "llamacpp" */
-    const char *program; /* "inferd-engine-llama" */
-    bool has_model;      /* it needs `path` and `sha256` */
+    const char *name;        /* "llamacpp" */
+    const char *program;     /* "inferd-engine-llama" */
+    bool has_model;          /* it needs `path` and `sha256` */
     const char *const *keys; /* of its own, beside those that every kind has; NULL ends */
 };
 
@@ -32,9 +32,9 @@ struct backend_config {
 struct config {
     char *runtime_dir;
     char *lock_path;
-    char *infer_path;  /* the v1 generation socket */
+    char *infer_path; /* the v1 generation socket */
     char *admin_path;
-    char *group;       /* of the generation socket; NULL: the daemon's own */
+    char *group; /* of the generation socket; NULL: the daemon's own */
     uint32_t active_permits;
     uint32_t queue_depth;
     uint32_t ready_timeout_secs;

@@ -20,9 +20,9 @@ enum {
     SHA256_DIGITS = 64,
 };
 
-static const char *const mock_keys[] = { "tokens",      "token_delay_ms", "load_delay_ms",
-                                         "fail",        "drop_after",     "crash_after",
-                                         "hang_after",  "capabilities",   "scripted",
+static const char *const mock_keys[] = { "tokens",     "token_delay_ms", "load_delay_ms",
+                                         "fail",       "drop_after",     "crash_after",
+                                         "hang_after", "capabilities",   "scripted",
                                          NULL };
 static const char *const llamacpp_keys[] = { "n_ctx", "n_gpu_layers", "threads", NULL };
 
@@ -126,13 +126,13 @@ static enum err read_model(const json_t *entry, const char *where, struct backen
     if (e)
         return e;
     if (!path || path[0] != '/')
-        return fail(error, ERR_CONFIG, "%s: path must be the absolute path of a model, not \"%.80s\"",
-                    where, path ? path : "");
+        return fail(error, ERR_CONFIG,
+                    "%s: path must be the absolute path of a model, not \"%.80s\"", where,
+                    path ? path : "");
     if (!sha256 || strlen(sha256) != SHA256_DIGITS ||
         strspn(sha256, "0123456789abcdef") != SHA256_DIGITS)
-        return fail(error, ERR_CONFIG,
-                    "%s: sha256 must be 64 lower-case hex digits, not \"%.80s\"", where,
-                    sha256 ? sha256 : "");
+        return fail(error, ERR_CONFIG, "%s: sha256 must be 64 lower-case hex digits, not \"%.80s\"",
+                    where, sha256 ? sha256 : "");
     e = copy_string(&b->path, path, error);
     return e ? e : copy_string(&b->sha256, sha256, error);
 }

@@ -13,16 +13,20 @@ enum flag_type { FLAG_TEXT, FLAG_NUMBER };
 static const struct flag {
     const char *name;
     const char *variable;
-    const char *value;  /* how help calls the value */
+    const char *value; /* how help calls the value */
     const char *help;
     enum flag_type type;
-    size_t at;          /* in struct flags */
+    size_t at; /* in struct flags */
     int64_t lowest, highest;
 } table[] = {
 #define TEXT(name, variable, value, field, help)                                                   \
-    { name, variable, value, help, FLAG_TEXT, offsetof(struct flags, field), 0, 0 }
+    {                                                                                              \
+        name, variable, value, help, FLAG_TEXT, offsetof(struct flags, field), 0, 0                \
+    }
 #define NUMBER(name, variable, field, lowest, highest, help)                                       \
-    { name, variable, "N", help, FLAG_NUMBER, offsetof(struct flags, field), lowest, highest }
+    {                                                                                              \
+        name, variable, "N", help, FLAG_NUMBER, offsetof(struct flags, field), lowest, highest     \
+    }
     TEXT("config", "INFERD_CONFIG", "FILE", config, "the configuration file"),
     TEXT("backend", "INFERD_BACKEND", "KIND", backend,
          "serve this one backend instead of a file's: mock or llamacpp"),

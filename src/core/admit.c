@@ -29,7 +29,7 @@ enum err core_admit(const struct core *core, struct error *error)
         taken += count_running(&core->backends[i]);
     }
     if (taken >= room)
-        return fail(error, ERR_QUEUE_FULL, "queue full: %zu requests wait, %zu may", core->waiting.len,
-                    core->queue_depth);
+        return fail(error, ERR_QUEUE_FULL, "queue full: %zu requests wait, %zu may",
+                    core->waiting.len, core->queue_depth);
     return OK;
 }

@@ -17,11 +17,11 @@
 /* A configured engine as core sees it.  Its order in core.backends is its priority. */
 struct backend {
     struct core *core;
-    const char *name;       /* its label; borrowed */
-    const char *kind;       /* "mock", "llamacpp"; borrowed */
+    const char *name; /* its label; borrowed */
+    const char *kind; /* "mock", "llamacpp"; borrowed */
     uint32_t slots;
-    struct engine *engine;  /* owned */
-    struct list running;    /* of requests, RUNNING and CANCELLING */
+    struct engine *engine; /* owned */
+    struct list running;   /* of requests, RUNNING and CANCELLING */
 };
 
 struct core_ops {
@@ -34,8 +34,8 @@ struct core {
     void *owner;
     struct backend *backends; /* owned; allocated once */
     size_t n_backends;
-    size_t queue_depth;       /* requests that may wait while every slot is busy */
-    struct list waiting;      /* of requests, oldest first */
+    size_t queue_depth;  /* requests that may wait while every slot is busy */
+    struct list waiting; /* of requests, oldest first */
     uint64_t last_serial;
     bool draining;
 };
@@ -67,8 +67,8 @@ uint64_t core_next_serial(struct core *core);
  * ERR_QUEUE_FULL           every slot is busy and queue_depth requests wait
  * ERR_BACKEND_UNAVAILABLE  no backend can serve, now or by itself later; or draining
  */
-enum err core_submit(struct core *core, uint64_t serial, char *order, size_t len,
-                     struct sink *sink, struct request **ret, struct error *error) MUST_USE;
+enum err core_submit(struct core *core, uint64_t serial, char *order, size_t len, struct sink *sink,
+                     struct request **ret, struct error *error) MUST_USE;
 
 /* Nobody waits for it any more: it leaves the queue at once, or the engine is told to
  * stop.  The sink hears no more; the request is no longer the caller's to name. */

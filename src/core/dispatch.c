@@ -111,8 +111,7 @@ static const struct engine_ops engine_ops = { on_changed, on_news, on_lost };
 /* --- what others call ------------------------------------------------------- */
 
 enum err core_init(struct core *core, struct io *io, const struct backend_setup *setups, size_t n,
-                   size_t queue_depth, const struct core_ops *ops, void *owner,
-                   struct error *error)
+                   size_t queue_depth, const struct core_ops *ops, void *owner, struct error *error)
 {
     *core = (struct core){ .ops = ops, .owner = owner, .queue_depth = queue_depth };
     list_init(&core->waiting);
@@ -162,8 +161,8 @@ uint64_t core_next_serial(struct core *core)
     return ++core->last_serial;
 }
 
-enum err core_submit(struct core *core, uint64_t serial, char *order, size_t len,
-                     struct sink *sink, struct request **ret, struct error *error)
+enum err core_submit(struct core *core, uint64_t serial, char *order, size_t len, struct sink *sink,
+                     struct request **ret, struct error *error)
 {
     enum err e = core_admit(core, error);
     if (e) {

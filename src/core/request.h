@@ -39,6 +39,7 @@ struct sink {
     const struct sink_ops *ops;
 };
 
+/* clang-format off */
 #define REQUEST_STATES(X)                         \
     /* state       may become */                  \
     X(NEW,         TO(WAITING) | TO(DONE))        \
@@ -46,6 +47,7 @@ struct sink {
     X(RUNNING,     TO(CANCELLING) | TO(DONE))     \
     X(CANCELLING,  TO(DONE))                      \
     X(DONE,        0)
+/* clang-format on */
 
 enum request_state {
 #define X(name, next) REQUEST_##name,
@@ -56,14 +58,14 @@ enum request_state {
 struct request {
     enum request_state state;
     struct link link;
-    struct list *list;       /* the one it is on, or NULL */
+    struct list *list; /* the one it is on, or NULL */
     uint64_t serial;
-    char *order;             /* the encoded `generate`; NULL once the engine has it */
+    char *order; /* the encoded `generate`; NULL once the engine has it */
     size_t order_len;
     struct sink *sink;       /* borrowed; NULL once nobody listens */
     struct backend *backend; /* that runs it; NULL before */
     int64_t submitted_us;
-    int64_t started_us;      /* when the engine got it */
+    int64_t started_us; /* when the engine got it */
 };
 
 /* Takes `order`, on failure too.  NULL without memory. */

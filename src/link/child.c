@@ -26,7 +26,7 @@ struct child {
     struct stream stream;
     struct frame_reader in;
     const struct child_ops *ops;
-    void *owner;            /* NULL: an orphan */
+    void *owner; /* NULL: an orphan */
     struct child_end end;
     int open_handles;
 };

@@ -13,9 +13,9 @@
 struct child;
 
 struct child_end {
-    int signal;             /* that killed it; 0 if it exited */
-    int status;             /* its exit code */
-    struct error protocol;  /* code is OK unless it broke the protocol and was killed for it */
+    int signal;            /* that killed it; 0 if it exited */
+    int status;            /* its exit code */
+    struct error protocol; /* code is OK unless it broke the protocol and was killed for it */
 };
 
 struct child_ops {

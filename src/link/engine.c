@@ -54,24 +54,24 @@ struct engine {
     void *owner;
 
     enum engine_state state;
-    struct child *child;       /* owned by itself; NULL while there is no process */
+    struct child *child; /* owned by itself; NULL while there is no process */
     struct phase_news phase;
     struct capabilities capabilities;
-    struct error why;          /* the last failure; also what a kill of ours is for */
+    struct error why; /* the last failure; also what a kill of ours is for */
 
     uv_timer_t tick;
     int64_t ready_since;
-    int64_t start_at;          /* RESTARTING: when the pause is over */
-    unsigned deaths;           /* since it was last steady: sets the pause */
-    unsigned start_deaths;     /* in a row without READY */
+    int64_t start_at;      /* RESTARTING: when the pause is over */
+    unsigned deaths;       /* since it was last steady: sets the pause */
+    unsigned start_deaths; /* in a row without READY */
 
-    int64_t pinged_at;         /* 0: no answer is outstanding */
+    int64_t pinged_at; /* 0: no answer is outstanding */
     int64_t next_ping;
-    int64_t last_progress;     /* when something last moved */
-    uint64_t progress;         /* the counter in the last pong */
+    int64_t last_progress; /* when something last moved */
+    uint64_t progress;     /* the counter in the last pong */
     bool busy;
 
-    struct identity opened;    /* the file that the process has */
+    struct identity opened; /* the file that the process has */
     struct identity verified;
     bool is_verified;
 
@@ -114,9 +114,8 @@ static void send_order(struct engine *e, enum order_kind kind, uint64_t serial)
 static bool same_identity(const struct identity *a, const struct identity *b)
 {
     return a->device == b->device && a->inode == b->inode && a->size == b->size &&
-           a->modified.tv_sec == b->modified.tv_sec &&
-           a->modified.tv_nsec == b->modified.tv_nsec && a->changed.tv_sec == b->changed.tv_sec &&
-           a->changed.tv_nsec == b->changed.tv_nsec;
+           a->modified.tv_sec == b->modified.tv_sec && a->modified.tv_nsec == b->modified.tv_nsec &&
+           a->changed.tv_sec == b->changed.tv_sec && a->changed.tv_nsec == b->changed.tv_nsec;
 }
 
 /* -1 with OK if there is none to open. */
@@ -132,8 +131,7 @@ static enum err open_model(struct engine *e, int *ret_fd, struct error *error)
     if (fstat(fd, &st) < 0)
         return fail_sys(error, "cannot read the model '%s'", e->setup.model_path);
     if (!S_ISREG(st.st_mode))
-        return fail(error, ERR_CONFIG, "the model '%s' is not a regular file",
-                    e->setup.model_path);
+        return fail(error, ERR_CONFIG, "the model '%s' is not a regular file", e->setup.model_path);
     e->opened = (struct identity){ st.st_dev, st.st_ino, st.st_size, st.st_mtim, st.st_ctim };
     *ret_fd = TAKE_FD(fd);
     return OK;

@@ -47,14 +47,14 @@ struct engine_ops {
 
 /* What to run.  Everything is borrowed and must outlive the engine. */
 struct engine_setup {
-    const char *name;           /* the backend's label */
-    const char *program;        /* absolute path */
+    const char *name;    /* the backend's label */
+    const char *program; /* absolute path */
     uint32_t slots;
-    const json_t *options;      /* its entry in the configuration */
-    const char *model_path;     /* NULL: it has no model file */
-    const char *model_sha256;   /* 64 lower-case hex digits; NULL only without a file */
-    const char *cache_dir;      /* NULL: none */
-    int64_t ready_timeout_ms;   /* without a sign of progress while STARTING */
+    const json_t *options;    /* its entry in the configuration */
+    const char *model_path;   /* NULL: it has no model file */
+    const char *model_sha256; /* 64 lower-case hex digits; NULL only without a file */
+    const char *cache_dir;    /* NULL: none */
+    int64_t ready_timeout_ms; /* without a sign of progress while STARTING */
 };
 
 enum err engine_new(struct io *io, const struct engine_setup *setup, const struct engine_ops *ops,

@@ -13,7 +13,7 @@
 #include "base/log.h"
 
 enum {
-    BEHIND_MAX = 256,          /* events a subscriber may be behind */
+    BEHIND_MAX = 256, /* events a subscriber may be behind */
     FRAMES_MAX = 1024 * 1024,
 };
 
@@ -21,7 +21,7 @@ struct subscriber {
     struct link link;
     struct admin *admin;
     struct stream stream;
-    unsigned behind;           /* events told since all had left */
+    unsigned behind; /* events told since all had left */
     bool closing;
 };
 

@@ -17,11 +17,11 @@
 
 enum {
     READ_PER_TURN = 256 * 1024,
-    PARSE_INLINE_MAX = 64 * 1024,   /* longer lines go to the pool */
-    UNSENT_HIGH = 256 * 1024,       /* a client so far behind is written no more ... */
-    UNSENT_LOW = 64 * 1024,         /* ... until it is no more than this behind */
-    LINGER_MAX = 64 * 1024 * 1024,  /* thrown away for a client that was told off */
-    HAND_OVER_MIN = 64 * 1024,      /* frames so large are not copied */
+    PARSE_INLINE_MAX = 64 * 1024,  /* longer lines go to the pool */
+    UNSENT_HIGH = 256 * 1024,      /* a client so far behind is written no more ... */
+    UNSENT_LOW = 64 * 1024,        /* ... until it is no more than this behind */
+    LINGER_MAX = 64 * 1024 * 1024, /* thrown away for a client that was told off */
+    HAND_OVER_MIN = 64 * 1024,     /* frames so large are not copied */
 };
 
 enum conn_state {
@@ -51,7 +51,7 @@ struct conn {
     struct peer peer;
     const struct surface *surface;
     struct line_reader in;
-    struct job *job;         /* PARSING */
+    struct job *job; /* PARSING */
     struct sink sink;
     struct request *request; /* SERVING; core's */
     struct answer answer;    /* SERVING */

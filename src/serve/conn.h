@@ -28,7 +28,7 @@ struct clients {
     struct io *io;
     struct core *core;
     struct list conns;
-    struct buf scratch;          /* frames on their way to a stream */
+    struct buf scratch; /* frames on their way to a stream */
     bool draining;
     void (*emptied)(void *owner); /* while draining: the last connection is gone */
     void *owner;

@@ -10,10 +10,10 @@
 
 /* What a line came to. */
 struct decoded {
-    enum err e;          /* as surface->decode() says; or ERR_NO_MEMORY */
-    struct error error;  /* unless OK */
-    struct ask ask;      /* its text is gone: the order has it */
-    char *order;         /* OK: the encoded `generate`; owned */
+    enum err e;         /* as surface->decode() says; or ERR_NO_MEMORY */
+    struct error error; /* unless OK */
+    struct ask ask;     /* its text is gone: the order has it */
+    char *order;        /* OK: the encoded `generate`; owned */
     size_t order_len;
 };
 

@@ -27,9 +27,9 @@ struct listener {
     uv_timer_t breather;
     int open_handles;
     int fd;
-    int dir;                /* where `name` lies */
+    int dir; /* where `name` lies */
     char name[108];
-    struct stat made;       /* what we put there */
+    struct stat made; /* what we put there */
     accept_fn *on_accept;
     void *owner;
 };

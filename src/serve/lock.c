@@ -16,8 +16,8 @@ enum err lock_acquire(const char *path, int *ret_fd, struct error *error)
         return fail(error, ERR_CONFIG, "lock acquire failed: lock path is a symlink (refused): %s",
                     path);
     if (fd < 0 && (errno == EISDIR || errno == ENXIO))
-        return fail(error, ERR_CONFIG,
-                    "lock acquire failed: lock path is not a regular file: %s", path);
+        return fail(error, ERR_CONFIG, "lock acquire failed: lock path is not a regular file: %s",
+                    path);
     if (fd < 0)
         return fail_sys(error, "lock acquire failed: cannot open %s", path);
 
@@ -25,8 +25,8 @@ enum err lock_acquire(const char *path, int *ret_fd, struct error *error)
     if (fstat(fd, &st) < 0)
         return fail_sys(error, "lock acquire failed: cannot look at %s", path);
     if (!S_ISREG(st.st_mode))
-        return fail(error, ERR_CONFIG,
-                    "lock acquire failed: lock path is not a regular file: %s", path);
+        return fail(error, ERR_CONFIG, "lock acquire failed: lock path is not a regular file: %s",
+                    path);
 
     if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
         if (errno == EWOULDBLOCK)

@@ -162,3 +162,15 @@ def test_a_stopped_engine_can_go_on(start):
         assert a.answer("1") == "hi"
         assert other.answer("1") == "ho"
     assert d.engine() == engine
+
+
+@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_signals_that_are_meant_for_the_daemon_do_not_end_engines(start, sig):
+    """Ctrl-C reaches the whole process group; the daemon needs its engines to finish."""
+    d = start()
+    a = d.client()
+    a.ask("1", "babble 1000 1000")
+    assert a.receive()["type"] == "token"
+    engine = d.kill_engine(sig)
+    assert a.frames("1")[-1]["type"] == "done"
+    assert d.engine() == engine
