@@ -3,7 +3,7 @@ import resource
 
 import pytest
 
-from daemon import FACTOR, Daemon, until
+from daemon import FACTOR, PATIENCE, Daemon, until
 
 
 def limited(kind, value):
@@ -51,6 +51,7 @@ def test_out_of_memory():
             small.ask("1", "say hi")
             assert small.answer("1") == "hi"
         for c in crowd:
+            c.socket.settimeout(6 * PATIENCE)
             frame = c.receive()
             assert frame is None or frame["type"] in ("token", "done", "error")
             c.close()

@@ -190,15 +190,25 @@ class Daemon:
     def __init__(self, *args, config=None, within=None, ready=True, program=BIN / "inferd-daemon",
                  **popen):
         self.clients = []
-        self.home = within.home if within else pathlib.Path(tempfile.mkdtemp(prefix="inferd-", dir="/tmp"))
+        self.process = None
+        self.expected_to_end = False
         self.owns_home = within is None
+        self.home = within.home if within else pathlib.Path(
+            tempfile.mkdtemp(prefix="inferd-", dir="/tmp"))
         self.runtime = self.home / "run"
         self.path = self.runtime / "infer.sock"
         self.admin_path = self.runtime / "admin.sock"
         self.lock_path = self.runtime / "inferd.lock"
         self.stderr_path = self.home / f"stderr.{len(list(self.home.glob('stderr.*')))}"
+        try:
+            self._start([program, "--runtime-dir", self.runtime, *args], config, popen)
+            if ready:
+                self.await_ready()
+        except BaseException:
+            self.__exit__(AssertionError)
+            raise
 
-        argv = [program, "--runtime-dir", self.runtime, *args]
+    def _start(self, argv, config, popen):
         if config is not False:
             argv += ["--config", self._write_config(config)]
         with open(self.stderr_path, "wb") as stderr:
@@ -206,13 +216,6 @@ class Daemon:
                 [str(a) for a in argv], stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr,
                 **{"env": self._environment(), **popen})
         self.pid = self.process.pid
-        self.expected_to_end = False
-        try:
-            if ready:
-                self.await_ready()
-        except BaseException:
-            self.__exit__(AssertionError)
-            raise
 
     def _write_config(self, config):
         if config is None:
@@ -279,7 +282,8 @@ class Daemon:
 
     def engines(self):
         """The pids of its engine processes, oldest first."""
-        return sorted(p for p, name in processes(self.pid).items() if name.startswith("inferd-engine"))
+        children = processes(self.pid).items()
+        return sorted(pid for pid, name in children if name.startswith("inferd-engine"))
 
     def engine(self):
         """The pid of its only engine process, as soon as it has one."""
@@ -316,7 +320,7 @@ class Daemon:
             assert self.process.poll() is None, self._epitaph("ended by itself; it")
             engines = self.engines()
             self.signal()
-            status = self.wait()
+            status = self.wait(3 * PATIENCE)
             assert status == 0, self._epitaph("at its end")
             until(lambda: not any(alive(e) for e in engines), "its engines end with it")
         for report in self.home.glob("sanitizer.*"):
@@ -332,7 +336,7 @@ class Daemon:
             if not failure:
                 self.stop()
         finally:
-            if self.process.poll() is None:
+            if self.process and self.process.poll() is None:
                 engines = self.engines()
                 self.process.kill()
                 self.process.wait()

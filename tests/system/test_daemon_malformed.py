@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from daemon import MAX_LINE, request
+from daemon import MAX_LINE, PATIENCE, request
 
 HEAD = b'{"id":"big","messages":[{"role":"user","content":"say '
 TAIL = b'"}]}'
@@ -22,6 +22,13 @@ def refused(client, code="invalid_request"):
     assert error["code"] == code
     client.expect_end()
     return error["message"]
+
+
+def patient(daemon):
+    """A client for what takes seconds to parse, and longer where others compute, too."""
+    client = daemon.client()
+    client.socket.settimeout(6 * PATIENCE)
+    return client
 
 
 def still_serves(daemon):
@@ -39,8 +46,7 @@ def send_large(client, data):
 
 
 def test_a_line_of_64_MiB_is_accepted(start):
-    d = start()
-    c = d.client()
+    c = patient(start())
     line = HEAD + b"x" * (MAX_LINE - len(HEAD) - len(TAIL)) + TAIL
     assert len(line) == MAX_LINE
     c.send(line.replace(b"say ", b"fail") + b"\n")
@@ -51,7 +57,7 @@ def test_a_line_of_64_MiB_is_accepted(start):
 
 
 def test_a_short_answer_to_a_line_of_64_MiB(start):
-    c = start().client()
+    c = patient(start())
     blank = b" " * (MAX_LINE - len(HEAD) - len(TAIL) - 2)
     c.send(HEAD + b"hi" + TAIL + blank + b"\n")
     assert c.answer("big") == "hi"
@@ -156,7 +162,7 @@ def test_a_byte_at_a_time(start):
 def test_large_lines_of_several_clients_at_once(start):
     d = start("--active-permits", "4")
     line = HEAD + b"hi" + TAIL + b" " * (8 * 1024 * 1024) + b"\n"
-    clients = [d.client(f"c{i}") for i in range(6)]
+    clients = [patient(d) for _ in range(6)]
     senders = [threading.Thread(target=c.send, args=(line,)) for c in clients]
     for s in senders:
         s.start()

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from daemon import MAX_LINE
+from daemon import MAX_LINE, PATIENCE
 
 BOUND = 5 * 0.100
 
@@ -44,6 +44,7 @@ def refusal_time(daemon):
 def test_others_are_answered_while_a_line_of_64_MiB_is_read(start, kind):
     busy, idle = start(), start()
     large = busy.client("large")
+    large.socket.settimeout(6 * PATIENCE)
     ended = threading.Event()
 
     def send():
