@@ -74,6 +74,7 @@ struct engine {
     struct identity opened; /* the file that the process has */
     struct identity verified;
     bool is_verified;
+    bool was_ever_ready;
 
     char avoided[AVOID_MAX][sizeof((struct phase_news *)0)->cpu_variant];
     size_t n_avoided;
@@ -197,6 +198,7 @@ static enum err take_ready(struct engine *e, const struct event *event, struct e
     if (e->state != ENGINE_STARTING)
         return fail(error, ERR_PROTOCOL, "ready twice");
     e->capabilities = event->capabilities;
+    e->was_ever_ready = true;
     e->start_deaths = 0;
     e->ready_since = clock_ms();
     e->pinged_at = 0;
@@ -372,7 +374,10 @@ static void check_pulse(struct engine *e, int64_t now)
 {
     if (e->state == ENGINE_STARTING) {
         if (now - e->last_progress > e->setup.ready_timeout_ms)
-            kill_for(e, ERR_BACKEND_UNAVAILABLE, "made no progress while loading");
+            /* The first time, whoever started us waits for the answer that it can't be
+             * done; later it may be a busy hour. */
+            kill_for(e, e->was_ever_ready ? ERR_BACKEND_UNAVAILABLE : ERR_CONFIG,
+                     "made no progress while loading");
     } else if (e->pinged_at && now - e->pinged_at > PONG_WITHIN_MS) {
         kill_for(e, ERR_BACKEND_UNAVAILABLE, "stopped answering");
     } else if (e->busy && now - e->last_progress > PROGRESS_WITHIN_MS) {

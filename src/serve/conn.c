@@ -76,8 +76,10 @@ static void close_conn(struct conn *c)
     struct clients *clients = c->clients;
     if (c->request)
         core_abandon(TAKE(c->request));
-    if (c->job)
+    if (c->job) {
         c->job->conn = NULL;
+        uv_cancel((uv_req_t *)&c->job->work); /* unless it is under way already */
+    }
     list_remove(&clients->conns, &c->link);
     stream_close(&c->stream, free_conn);
     if (clients->draining && clients->conns.len == 0)
@@ -242,6 +244,7 @@ static void decoded_on_pool(uv_work_t *work, int status UNUSED)
             advance(c);
     }
     decoded_done(&job->decoded);
+    free(job->line); /* of one that was cancelled in time */
     free(job);
 }
 
