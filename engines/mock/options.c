@@ -14,6 +14,8 @@
 
 #include <string.h>
 
+#include "proto/engine.h"
+
 enum { DELAY_MAX_MS = 60 * 60 * 1000 };
 
 static enum err read_list(const json_t *list, struct plan *p, struct error *error)
@@ -105,21 +107,10 @@ static enum err read_plan(const json_t *tree, struct plan *p, struct error *erro
 
 static enum err read_capabilities(const json_t *tree, struct capabilities *c, struct error *error)
 {
-    const struct {
-        const char *name;
-        bool *ret;
-    } flags[] = {
-        { "v2", &c->v2 },         { "vision", &c->vision },     { "audio", &c->audio },
-        { "tools", &c->tools },   { "thinking", &c->thinking }, { "embed", &c->embed },
-        { "rerank", &c->rerank },
-    };
     const json_t *wanted = json_object_get(tree, "capabilities");
     if (wanted && !json_is_object(wanted))
         return fail(error, ERR_CONFIG, "capabilities must be an object");
-    enum err e = OK;
-    for (size_t i = 0; !e && i < ARRAY_LEN(flags); i++)
-        e = json_get_bool(wanted, flags[i].name, flags[i].ret, error);
-    return e;
+    return capabilities_read(wanted, c, error);
 }
 
 enum err options_read(const json_t *tree, struct options *ret, struct error *error)

@@ -466,7 +466,7 @@ static enum err read_phase(const json_t *tree, struct phase_news *ret, struct er
     return e;
 }
 
-static enum err read_ready(const json_t *tree, struct capabilities *c, struct error *error)
+enum err capabilities_read(const json_t *tree, struct capabilities *c, struct error *error)
 {
     const struct {
         const char *name;
@@ -479,7 +479,12 @@ static enum err read_ready(const json_t *tree, struct capabilities *c, struct er
     enum err e = OK;
     for (size_t i = 0; !e && i < ARRAY_LEN(flags); i++)
         e = json_get_bool(tree, flags[i].name, flags[i].ret, error);
+    return e;
+}
 
+static enum err read_ready(const json_t *tree, struct capabilities *c, struct error *error)
+{
+    enum err e = capabilities_read(tree, c, error);
     int64_t layers = 0;
     if (!e)
         e = json_get_int(tree, "gpu_layers", 0, INT32_MAX, &layers, error);

@@ -132,6 +132,11 @@ struct event {
     struct slice text;                /* TEXT: whole characters; borrowed from the frame */
 };
 
+/* What a READY says in yes and no (vision, tools, ...), from any object that says it with
+ * the same names; what is absent stays as it is. */
+enum err capabilities_read(const json_t *tree, struct capabilities *c,
+                           struct error *error) MUST_USE;
+
 /* Append the event as a whole frame. */
 enum err event_put(struct buf *out, const struct event *event) MUST_USE;
 
