@@ -16,6 +16,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/clock.h"
+
 enum {
     READS_PER_TURN = 8, /* of 64 KiB each, so that a babbling engine can't hold the loop */
     N_STDIO = 5,        /* nothing, nothing, stderr, protocol, model */
@@ -28,6 +30,7 @@ struct child {
     const struct child_ops *ops;
     void *owner; /* NULL: an orphan */
     struct child_end end;
+    int64_t took_at;
     int open_handles;
 };
 
@@ -126,8 +129,9 @@ static void on_gone(struct stream *s)
     child_kill(CONTAINER_OF(s, struct child, stream));
 }
 
-static void on_flushed(struct stream *s UNUSED)
+static void on_flushed(struct stream *s)
 {
+    CONTAINER_OF(s, struct child, stream)->took_at = clock_ms();
 }
 
 static const struct stream_ops stream_ops = { on_readable, on_flushed, on_gone };
@@ -254,6 +258,11 @@ void child_orphan(struct child *c)
 {
     c->owner = NULL;
     child_kill(c);
+}
+
+int64_t child_took_at(const struct child *c)
+{
+    return c->took_at;
 }
 
 int child_pid(const struct child *c)

@@ -49,4 +49,8 @@ void child_kill(struct child *c);
 /* Tell nobody anything any more and kill it; for an owner that goes away. */
 void child_orphan(struct child *c);
 
+/* When it (or its socket's buffer) last took something of what was sent, in clock_ms();
+ * 0: never. */
+int64_t child_took_at(const struct child *c);
+
 int child_pid(const struct child *c);

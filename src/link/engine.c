@@ -370,6 +370,13 @@ static void start(struct engine *e)
 
 /* --- the pulse ------------------------------------------------------------- */
 
+/* A ping may stand behind an order of many megabytes: taking that is a sign of life. */
+static int64_t last_heard(const struct engine *e)
+{
+    int64_t took_at = child_took_at(e->child);
+    return took_at > e->pinged_at ? took_at : e->pinged_at;
+}
+
 static void check_pulse(struct engine *e, int64_t now)
 {
     if (e->state == ENGINE_STARTING) {
@@ -378,7 +385,7 @@ static void check_pulse(struct engine *e, int64_t now)
              * done; later it may be a busy hour. */
             kill_for(e, e->was_ever_ready ? ERR_BACKEND_UNAVAILABLE : ERR_CONFIG,
                      "made no progress while loading");
-    } else if (e->pinged_at && now - e->pinged_at > PONG_WITHIN_MS) {
+    } else if (e->pinged_at && now - last_heard(e) > PONG_WITHIN_MS) {
         kill_for(e, ERR_BACKEND_UNAVAILABLE, "stopped answering");
     } else if (e->busy && now - e->last_progress > PROGRESS_WITHIN_MS) {
         kill_for(e, ERR_BACKEND_UNAVAILABLE, "made no progress for a minute");

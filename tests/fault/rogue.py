@@ -89,6 +89,15 @@ class Rogue:
     def __init__(self):
         self.socket = socket.socket(fileno=3)
         self.stream = self.socket.makefile("rb")
+        self.pause = 0
+
+    def read(self, length):
+        payload = b""
+        while len(payload) < length:
+            payload += self.stream.read(min(1 << 20, length - len(payload)))
+            if len(payload) < length:
+                time.sleep(self.pause)
+        return payload
 
     def orders(self):
         while True:
@@ -101,7 +110,7 @@ class Rogue:
                 shift += 7
                 if byte[0] < 0x80:
                     break
-            kind, payload = self.stream.read(1)[0], self.stream.read(length)
+            kind, payload = self.stream.read(1)[0], self.read(length)
             if kind == JSON:
                 order = json.loads(payload)
             else:  # the text of a `generate`; its last message is what counts here
@@ -127,6 +136,8 @@ class Rogue:
             self.socket.sendall(FATAL[rule](0))
         if rule in ENDS:
             self.end(rule)
+        if rule == "read slowly":
+            self.pause = 0.25  # after each mebibyte
         self.socket.sendall(READY)
 
     def generate(self, serial, rule):
