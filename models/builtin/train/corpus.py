@@ -1,0 +1,150 @@
+"""What the model is trained on, and what it is examined with.
+
+A training example is a conversation: one skill, or several in a row, sometimes
+under a system prompt.  An examination case is the beginning of a conversation
+and a check of the reply.  `assert_disjoint` is what keeps the two apart.
+
+    python3 corpus.py           prints a few of each, to be read by a person
+"""
+
+import phrases
+import skills
+import tools
+from chat import render
+
+SYSTEM_PROMPTS = ["You are a helpful assistant.", "You are inferd-tiny.", "Answer briefly.", "You are a helpful AI assistant.",
+                  "You answer questions about inferd.", "Be friendly and brief.", "You are an assistant.",
+                  "Answer the question of the user.", "You can call tools."]
+
+# Shares of the training examples, by how hard a skill is to learn.
+SHARES = [
+    (skills.facts, 27), (skills.small_talk, 4), (skills.unknown, 6),
+    (skills.sums, 10), (skills.comparisons, 5), (skills.other_maths, 2),
+    (skills.rewriting, 26), (skills.json_answers, 15), (skills.name_unknown, 0.3),
+]
+TOOL_SHARES = [(tools.toy_call, 9), (tools.named_call, 2), (tools.unrelated, 3)]
+
+EXAM = {
+    "facts": skills.facts, "small talk": skills.small_talk, "unknown": skills.unknown, "sums": skills.sums,
+    "comparisons": skills.comparisons, "other maths": skills.other_maths, "rewriting": skills.rewriting, "json": skills.json_answers,
+}
+TOOL_EXAM = {"tool calls": tools.toy_call, "named tools": tools.named_call, "tools unused": tools.unrelated}
+
+
+def pick(shares, rng):
+    makers, weights = zip(*shares)
+    return rng.choices(makers, weights)[0]
+
+
+def as_messages(turns):
+    out = []
+    for turn in turns:
+        out += [{"role": "user", "content": turn.question}, {"role": "assistant", "content": turn.answer}]
+    return out
+
+
+def turns_in_a_row(rng, held=False):
+    """One to twenty turns; short conversations are by far the most frequent."""
+    kind = rng.random()
+    if kind < 0.03:
+        return skills.sum_chain(rng, held)
+    if kind < 0.05:
+        told, asked = skills.name_told(rng, held)
+        between = [pick(SHARES, rng)(rng, held) for _ in range(rng.choice([0, 1, 2]))]
+        return [told, *[t for t in between if "name" not in t.answer], asked]
+    turns = [pick(SHARES, rng)(rng, held)]
+    if kind < 0.07:
+        return [*turns, skills.again(rng, held, turns[0])]
+    if kind < 0.25:
+        turns += [pick(SHARES, rng)(rng, held) for _ in range(rng.choice([1, 1, 2, 3]))]
+    elif kind < 0.255:
+        turns += [pick(SHARES, rng)(rng, held) for _ in range(rng.randint(8, 19))]
+    elif kind < 0.40:
+        maker = rng.choice([skills.sums, skills.comparisons, skills.rewriting, skills.rewriting, skills.json_answers])
+        turns = [maker(rng, held) for _ in range(rng.randint(3, 6))]
+    return turns
+
+
+def example(rng):
+    """(messages, tools) of one training conversation, with marks."""
+    tool_share = sum(w for _, w in TOOL_SHARES)
+    if rng.random() < tool_share / (tool_share + sum(w for _, w in SHARES)):
+        declared, messages, _ = pick(TOOL_SHARES, rng)(rng, False)
+        if rng.random() < 0.2:
+            turn = skills.facts(rng, False)
+            messages = messages + as_messages([turn])
+    else:
+        declared, messages = [], as_messages(turns_in_a_row(rng))
+    if rng.random() < 0.15:
+        messages = [{"role": "system", "content": rng.choice(SYSTEM_PROMPTS)}, *messages]
+    return messages, declared
+
+
+def examples(seed, count, longest=10):
+    """`count` training conversations with phrases of up to `longest` words, the same for the same seed."""
+    rng = skills.Source(f"training {seed}")
+    rng.longest = longest
+    return [example(rng) for _ in range(count)]
+
+
+def unmark(value):
+    if isinstance(value, str):
+        return skills.plain(value)
+    if isinstance(value, dict):
+        return {unmark(k): unmark(v) for k, v in value.items()}
+    return [unmark(v) for v in value] if isinstance(value, list) else value
+
+
+def exam(seed, per_skill):
+    """Cases {skill, messages, tools, check}; a conversation ends with the user's word."""
+    cases = []
+    for skill, maker in EXAM.items():
+        rng = skills.Source(f"exam {seed} {skill}")
+        turns = [maker(rng, True) for _ in range(per_skill)]
+        if skill == "facts":            # every fact, in turn
+            turns = [skills.facts(rng, True, skills.FACTS[i % len(skills.FACTS)]) for i in range(max(per_skill, 2 * len(skills.FACTS)))]
+        cases += [{"skill": skill, "messages": [{"role": "user", "content": t.question}], "tools": [], "check": t.check} for t in turns]
+    for skill, maker in TOOL_EXAM.items():
+        rng = skills.Source(f"exam {seed} {skill}")
+        for _ in range(per_skill):
+            declared, messages, check = maker(rng, True)
+            cases.append({"skill": skill, "messages": messages[:1], "tools": declared, "check": check})
+    rng = skills.Source(f"exam {seed} follow-ups")
+    for _ in range(per_skill):
+        turns = rng.choice([skills.name_told, lambda *a: [t := skills.facts(*a), skills.again(*a, t)],
+                            lambda *a: [skills.sums(*a), skills.facts(*a)]])(rng, True)
+        cases.append({"skill": "follow-ups", "messages": as_messages(turns)[:-1], "tools": [], "check": turns[-1].check})
+    return unmark(cases)
+
+
+def assert_disjoint(cases, conversations):
+    """No question of the exam was trained on: neither its wording nor, for tasks, its material."""
+    for topic in skills.FACTS + skills.SMALL_TALK + skills.UNKNOWN:
+        trained = {phrases.normal(q) for slots in topic.train for q in phrases.all_of(slots)}
+        for slots in topic.held:
+            for question in phrases.all_of(slots):
+                assert phrases.normal(question) not in trained, f"[{topic.name}] {question!r} is trained on"
+    asked = {phrases.normal(skills.plain(m["content"])) for messages, _ in conversations for m in messages if m["role"] == "user"}
+    for case in cases:
+        question = phrases.normal(case["messages"][-1]["content"])
+        if case["skill"] not in ("follow-ups", "tools unused"):
+            assert question not in asked, f"{case['skill']}: {question!r} is trained on"
+    pairs = set()
+    for messages, _ in conversations:
+        for m in messages:
+            if m["role"] == "assistant":
+                pairs.update(frozenset(map(int, pair)) for pair in skills.re.findall(r"(\d+) \+ (\d+) =", m.get("content", "")))
+    for case in cases:
+        if case["skill"] == "sums":
+            operands = frozenset(map(int, skills.re.findall(r"\d+", case["messages"][0]["content"])))
+            assert operands not in pairs, f"{operands} is trained on"
+
+
+if __name__ == "__main__":
+    for messages, declared in examples(0, 12):
+        print(skills.plain(render(messages, declared)))
+    seen = set()
+    for case in exam(0, 50):
+        if case["skill"] not in seen:
+            seen.add(case["skill"])
+            print(case)

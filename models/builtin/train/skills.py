@@ -1,0 +1,413 @@
+"""One generator per skill: a question, its answer, and how to judge a reply.
+
+Every generator takes a random source and `held`.  With held false it makes a
+training example, with held true one for the evaluation, whose phrasing,
+operands or words no training example uses: all material is divided by `is_held`,
+a hash of the material itself, or by lines of their own (`!` in the text files,
+the second list of a phrase book).
+
+Text between OPEN and CLOSE is material a user would bring along; the tokenizer
+gives its words no tokens of their own.  `plain` removes the marks.
+"""
+
+import hashlib
+import random
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import phrases
+from chat import dumps
+
+HERE = Path(__file__).parent
+OPEN, CLOSE = "\ue000", "\ue001"
+
+
+def mark(text):
+    return f"{OPEN}{text}{CLOSE}"
+
+
+def plain(text):
+    return text.replace(OPEN, "").replace(CLOSE, "")
+
+
+def without_marked(text):
+    return re.sub(f"{OPEN}[^{CLOSE}]*{CLOSE}", " ", text)
+
+
+@dataclass
+class Turn:
+    question: str
+    answer: str
+    check: dict             # {"kind": "contains" | "ends" | "exact" | "json", "want": …}
+
+
+def is_held(*material):
+    """True for one in eight."""
+    return hashlib.sha256(repr(material).encode()).digest()[0] % 8 == 0
+
+
+def split(items, held):
+    return [item for item in items if is_held(item) == held]
+
+
+# --- questions with one right answer: facts, small talk, the unknown -----------
+
+FACTS = phrases.read_topics(HERE / "facts.txt")
+SMALL_TALK = phrases.read_topics(HERE / "smalltalk.txt")
+UNKNOWN = phrases.read_topics(HERE / "unknown.txt")
+
+
+def casual(text, rng):
+    """The question as somebody in a hurry would type it."""
+    asks = re.match(r"(What|How|Who|Where|When|Why|Which|Can|Could|Is|Are|Do|Does|Will|May|Am|In|Must)\b", text)
+    end = "?" if asks else rng.choice([".", ""])
+    style = rng.random()
+    if style < 0.15:
+        text = text[0].lower() + text[1:]
+    elif style < 0.3:
+        text, end = text.lower(), rng.choice(["", "?"])
+    elif style < 0.4:
+        end = ""
+    if rng.random() < 0.12:
+        text = rng.choice(["Hi, ", "Hello, ", "Please: ", "A question: ", "Tell me: ", "So, ", "Hey, "]) \
+            + text[0].lower() + text[1:]
+    if rng.random() < 0.05:
+        end += rng.choice([" Please.", " Thanks!", " Thank you."])
+    return text + end
+
+
+def typo(text, rng):
+    """One letter lost, doubled or swapped in one longer word."""
+    words = text.split(" ")
+    long = [i for i, w in enumerate(words) if len(w) > 4 and w.isalpha()]
+    if not long:
+        return text
+    i = rng.choice(long)
+    w, at = words[i], rng.randrange(1, len(words[i]) - 1)
+    wrong = rng.choice([w[:at] + w[at + 1:], w[:at] + w[at] + w[at:], w[:at] + w[at + 1] + w[at] + w[at + 2:]])
+    words[i] = mark(wrong)
+    return " ".join(words)
+
+
+FILLERS = set("a an the is are do does i you it can me my to for of in on there how what which why where tell explain".split())
+
+
+def keywords(text, rng):
+    """The question with some of its small words left out, as one types into a search box."""
+    kept = [w for w in text.split(" ") if w.lower() not in FILLERS or rng.random() < 0.4]
+    return " ".join(kept) if len(kept) > 1 else text
+
+
+def from_topics(topics, rng, held, topic=None):
+    topic = topic or rng.choice(topics)
+    slots = rng.choice(topic.held if held else topic.train)
+    question = phrases.expand(slots, rng)
+    if not held and rng.random() < 0.25:
+        question = keywords(question, rng)
+    question = casual(question, rng)
+    if not held and rng.random() < 0.06:
+        question = typo(question, rng)
+    return Turn(question, topic.answer, {"kind": "contains", "want": topic.key})
+
+
+def facts(rng, held, topic=None):
+    return from_topics(FACTS, rng, held, topic)
+
+
+def small_talk(rng, held):
+    return from_topics(SMALL_TALK, rng, held)
+
+
+def unknown(rng, held):
+    return from_topics(UNKNOWN, rng, held)
+
+
+# --- sums and comparisons ------------------------------------------------------
+
+SUM_FORMS = (
+    ["What is A + B?", "A + B", "A+B", "A + B = ?", "A plus B", "What is A plus B?", "Add A and B.", "How much is A + B?",
+     "Calculate A + B.", "What's A+B?", "Compute A plus B.", "What is the sum of A and B?", "Please add A and B.",
+     "What do you get for A + B?", "Add B to A.", "How much is A plus B?", "Give me A + B.", "what is A+B", "A+B?"],
+    ["Tell me A + B.", "What do A and B add up to?", "Please compute A + B.", "sum of A and B", "How much is A and B?"])
+BIG_FORMS = (
+    ["What is A * B?", "A times B", "What is A minus B?", "A - B", "A / B", "Divide A by B.", "Multiply A by B.",
+     "What is the square root of A?", "What is C + D?", "Add C and D.", "C plus D", "What is A percent of B?", "C + D"],
+    ["How much is A times B?", "Subtract A from B.", "What is A divided by B?", "How much is C + D?"])
+MORE_FORMS = (
+    ["And Q more?", "plus Q?", "Add Q to that.", "and plus Q", "Plus Q."],
+    ["Now add Q.", "And plus Q more?"])
+COMPARE = {
+    "larger": (["Which is larger, A or B?", "Which number is larger: A or B?", "What is more, A or B?", "Which is bigger, A or B?",
+                "Is A or B larger?", "Which of A and B is larger?", "What is the larger number, A or B?", "Which is greater, A or B?"],
+               ["Which one is bigger: A or B?", "Is A or B the larger number?", "What is larger, A or B?"]),
+    "smaller": (["Which is smaller, A or B?", "Which number is smaller: A or B?", "What is less, A or B?", "Which is less, A or B?",
+                 "Is A or B smaller?", "Which of A and B is smaller?", "What is the smaller number, A or B?"],
+                ["Which one is smaller: A or B?", "Is A or B the smaller number?", "What is smaller, A or B?"]),
+}
+ONLY_SUMS = "I can only add and compare numbers up to 99."
+
+
+def number(rng):
+    return rng.randrange(10) if rng.random() < 0.1 else rng.randrange(100)
+
+
+def pair_is_held(salt, a, b):
+    return is_held(salt, min(a, b), max(a, b))
+
+
+def sum_is_held(a, b):
+    """Sums like 70 + 15 stand in the middle of others and are therefore never held out."""
+    low, high = sorted((a, b))
+    is_step = (high % 10 == 0 and low <= 18) or (low % 10 == 0 and high <= 18)
+    return not is_step and pair_is_held("sum", a, b)
+
+
+def operands(rng, is_held_pair, held):
+    while True:
+        a, b = number(rng), number(rng)
+        if is_held_pair(a, b) == held:
+            return a, b
+
+
+def fill(form, **values):
+    return re.sub(r"\b[A-Z]\b", lambda m: str(values.get(m[0], m[0])), form)
+
+
+def exact(question, answer):
+    return Turn(question, answer, {"kind": "exact", "want": plain(answer)})
+
+
+def sum_answer(a, b):
+    """Tens and ones first: 47 + 38 = 70 + 15 = 85.  Each step is one that fits a tiny head."""
+    tens, ones = a // 10 * 10 + b // 10 * 10, a % 10 + b % 10
+    steps = f"{tens} + {ones} = " if tens and ones else ""
+    return f"{a} + {b} = {steps}{a + b}."
+
+
+def sum_turn(question, a, b):
+    return Turn(question, sum_answer(a, b), {"kind": "ends", "want": f"= {a + b}."})
+
+
+def sums(rng, held):
+    a, b = operands(rng, sum_is_held, held)
+    return sum_turn(fill(rng.choice(SUM_FORMS[held]), A=a, B=b), a, b)
+
+
+def sum_chain(rng, held):
+    """A sum, then more to add to it."""
+    first = sums(rng, held)
+    turns, total = [first], int(first.answer.split(" ")[-1].rstrip("."))
+    while len(turns) < 4 and total <= 99 and rng.random() < 0.6:
+        b = rng.randrange(100)
+        if sum_is_held(total, b) != held:
+            continue
+        turns.append(sum_turn(fill(rng.choice(MORE_FORMS[held]), Q=b), total, b))
+        total += b
+    return turns
+
+
+def comparisons(rng, held):
+    while True:
+        a, b = operands(rng, lambda *pair: pair_is_held("compare", *pair), held)
+        if a != b:
+            break
+    word = rng.choice(sorted(COMPARE))
+    bigger, lesser = max(a, b), min(a, b)
+    answer = f"{bigger} is larger than {lesser}." if word == "larger" else f"{lesser} is smaller than {bigger}."
+    return exact(fill(rng.choice(COMPARE[word][held]), A=a, B=b), answer)
+
+
+def other_maths(rng, held):
+    values = dict(A=rng.randrange(100), B=rng.randrange(1, 100), C=rng.randrange(100, 9999), D=rng.randrange(100, 9999))
+    question = fill(rng.choice(BIG_FORMS[held]), **values)
+    return Turn(question, ONLY_SUMS, {"kind": "contains", "want": "only add and compare"})
+
+
+# --- words ---------------------------------------------------------------------
+
+def read_words(path):
+    lists, current = {}, "all"
+    for line in open(path, encoding="utf-8"):
+        if line.startswith("["):
+            current = line.strip(" []\n")
+        elif not line.startswith("#"):
+            lists.setdefault(current, []).extend(line.split())
+    return {name: sorted(set(words)) for name, words in lists.items()}
+
+
+WORDS = read_words(HERE / "words.txt")["all"]
+NAMES = read_words(HERE / "names.txt")
+SMALL_WORDS = "the a my is are on in and of to it we you this that for with was not at by from he she they has have".split()
+FACT_WORDS = sorted({w for t in FACTS for w in re.findall(r"[a-z]{3,}", t.answer)})
+
+
+def invented(rng, held):
+    """A pronounceable word that does not exist."""
+    while True:
+        word = "".join(rng.choice("bcdfghjklmnprstvwz") + rng.choice("aeiou") + rng.choice(["", "", "n", "r", "l", "s", "t", "m"])
+                       for _ in range(rng.choice([1, 2, 2, 3])))
+        if len(word) > 2 and is_held(word) == held:
+            return word
+
+
+def content_word(rng, held):
+    return rng.choice(split_words[held]) if rng.random() < 0.55 else invented(rng, held)
+
+
+split_words = {held: split(WORDS, held) for held in (False, True)}
+
+
+class Source(random.Random):
+    """A random source that also says how many words a phrase may have at most."""
+    longest = 10
+
+
+def phrase(rng, held, low=1, high=10):
+    """Words to work on; the evaluation's always contain words never trained on."""
+    high = min(high, rng.longest)
+    count = min(rng.randint(low, high), rng.randint(low, high))
+    words = []
+    for _ in range(count):
+        kind = rng.random()
+        if kind < 0.2:
+            words.append(rng.choice(SMALL_WORDS))
+        elif kind < 0.27:
+            words.append(rng.choice(FACT_WORDS))
+        else:
+            words.append(content_word(rng, held))
+    words[rng.randrange(count)] = content_word(rng, held)
+    return words
+
+
+# --- rewriting -----------------------------------------------------------------
+
+REWRITE = {
+    "upper": (["Write in upper case: X", "Convert to upper case: X", "Make this upper case: X", "In capital letters: X", "Upper case: X",
+               "Write this in capital letters: X", "Put this into capitals: X", "Uppercase this: X", "Say in upper case: X",
+               'Write "X" in upper case.', 'Turn "X" into capital letters.'],
+              ["Change to upper case: X", "Please write in capital letters: X", "Turn this into upper case: X", 'Put "X" in capital letters.']),
+    "lower": (["Write in lower case: X", "Convert to lower case: X", "Make this lower case: X", "In small letters: X", "Lower case: X",
+               "Write this in small letters: X", "Put this into lower case: X", "Lowercase this: X", "Say in lower case: X",
+               'Write "X" in lower case.', 'Turn "X" into small letters.'],
+              ["Change to lower case: X", "Please write in small letters: X", "Turn this into lower case: X", 'Put "X" in small letters.']),
+    "repeat": (["Repeat: X", "Repeat after me: X", "Say: X", "Echo: X", "Copy this: X", "Repeat this text: X", "Say this: X", "Print: X",
+                "Write this again: X", 'Repeat "X".', 'Say "X".'],
+               ["Please repeat: X", "Copy this text: X", "Say after me: X", 'Echo "X".']),
+    "first": (["What is the first word of: X", "First word of: X", "Give me the first word of: X", "Which word comes first in: X",
+               "The first word: X", "Say only the first word: X", 'What is the first word of "X"?', 'Which word is first in "X"?'],
+              ["Tell me the first word of: X", "Write only the first word of: X", 'Give me the first word in "X".']),
+    "last": (["What is the last word of: X", "Last word of: X", "Give me the last word of: X", "Which word comes last in: X",
+              "The last word: X", "Say only the last word: X", 'What is the last word of "X"?', 'Which word is last in "X"?'],
+             ["Tell me the last word of: X", "Write only the last word of: X", 'Give me the last word in "X".']),
+    "count": (["How many words are in: X", "Count the words: X", "How many words: X", "Count the words of: X", "Number of words in: X",
+               "How many words has this text: X", 'How many words are in "X"?', 'Count the words in "X".'],
+              ["How many words do you see: X", "Tell me how many words are in: X", 'Please count the words in "X".']),
+}
+
+
+def style_case(words, rng):
+    style = rng.random()
+    if style < 0.2:
+        return [words[0].capitalize(), *words[1:]]
+    if style < 0.3:
+        return [w.capitalize() for w in words]
+    return words
+
+
+def rewriting(rng, held, kind=None):
+    kind = kind or rng.choice(["upper", "upper", "lower", "lower", "repeat", "repeat", "first", "last", "count"])
+    words = style_case(phrase(rng, held), rng)
+    if kind == "lower" and rng.random() < 0.7:
+        words = [w.upper() for w in words]
+    text = " ".join(words)
+    answer = {"upper": text.upper(), "lower": text.lower(), "repeat": text, "first": words[0], "last": words[-1],
+              "count": f"{len(words)} words." if len(words) > 1 else "1 word."}[kind]
+    question = rng.choice(REWRITE[kind][held]).replace("X", mark(text))
+    return exact(question, answer if kind == "count" else mark(answer))
+
+
+# --- JSON ----------------------------------------------------------------------
+
+ASK_JSON = (
+    ["Give K as JSON: X", "Extract K as JSON: X", "Return K as JSON: X", "Extract K from this text as JSON: X", "JSON with K: X",
+     "Write K as JSON: X", "Turn this into JSON with K: X", "X Give me K as JSON.", "X Extract K as JSON.", "As JSON, K: X",
+     "Answer in JSON with K: X"],
+    ["Find K and answer in JSON: X", "Please extract K as JSON: X", "X Return JSON with K.", "Pull K out as JSON: X"])
+
+
+def listing(keys, rng):
+    keys = [rng.choice(["the ", ""]) * (rng.random() < 0.6) + k for k in keys]
+    return keys[0] if len(keys) == 1 else ", ".join(keys[:-1]) + " and " + keys[-1]
+
+
+def proper(kind, rng, held):
+    if rng.random() < 0.4:
+        return invented(rng, held).capitalize()
+    return rng.choice(split(NAMES[kind], held))
+
+
+def record_person(rng, held):
+    name, town, job, age = proper("names", rng, held), proper("towns", rng, held), rng.choice(NAMES["jobs"]), rng.randint(2, 99)
+    return rng.choice([
+        (f"{mark(name)} is {age} years old and lives in {mark(town)}.", {"name": name, "age": age, "city": town}),
+        (f"{mark(name)}, {age}, comes from {mark(town)} and works as a {job}.", {"name": name, "age": age, "city": town, "job": job}),
+        (f"My name is {mark(name)}, I am {age} and I live in {mark(town)}.", {"name": name, "age": age, "city": town}),
+        (f"{mark(name)} works as a {job} in {mark(town)}.", {"name": name, "job": job, "city": town}),
+        (f"The {job} {mark(name)} turned {age} in {mark(town)}.", {"name": name, "age": age, "city": town, "job": job}),
+    ])
+
+
+def record_order(rng, held):
+    name, item, count, price = proper("names", rng, held), rng.choice(NAMES["things"]), rng.randint(2, 99), rng.randint(2, 99)
+    return rng.choice([
+        (f"{mark(name)} buys {count} {item} for {price} euros.", {"name": name, "item": item, "quantity": count, "price": price}),
+        (f"Order: {count} {item}, {price} euros, for {mark(name)}.", {"name": name, "item": item, "quantity": count, "price": price}),
+        (f"We need {count} {item} at {price} euros.", {"item": item, "quantity": count, "price": price}),
+        (f"Please send {count} {item} to {mark(name)}.", {"name": name, "item": item, "quantity": count}),
+    ])
+
+
+def record_pet(rng, held):
+    pet, animal, age, owner = proper("names", rng, held), rng.choice(NAMES["animals"]), rng.randint(2, 30), proper("names", rng, held)
+    return rng.choice([
+        (f"The {animal} {mark(pet)} is {age} years old.", {"animal": animal, "name": pet, "age": age}),
+        (f"{mark(owner)} has a {animal} called {mark(pet)}.", {"owner": owner, "animal": animal, "name": pet}),
+        (f"{mark(pet)} is a {animal} and belongs to {mark(owner)}.", {"name": pet, "animal": animal, "owner": owner}),
+    ])
+
+
+def json_answers(rng, held):
+    text, record = rng.choice([record_person, record_person, record_order, record_pet])(rng, held)
+    keys = list(record)
+    if rng.random() < 0.4:
+        rng.shuffle(keys)
+    keys = keys[:rng.randint(1, len(keys))]
+    want = {k: record[k] for k in keys}
+    values = {k: mark(v) if isinstance(v, str) else v for k, v in want.items()}
+    question = rng.choice(ASK_JSON[held]).replace("K", listing(keys, rng), 1).replace("X", text, 1)
+    return Turn(question, dumps(values), {"kind": "json", "want": want})
+
+
+# --- remembering within a conversation -----------------------------------------
+
+ASK_NAME = (["What is my name?", "Do you know my name?", "Who am I?", "What am I called?", "Say my name."],
+            ["Can you tell me my name?", "Do you remember my name?"])
+TELL_NAME = (["My name is N.", "I am N.", "Hi, I am N.", "Call me N.", "Hello, my name is N.", "I'm N."],
+             ["Hey, my name is N.", "You can call me N."])
+AGAIN = (["Say that again.", "Can you repeat that?", "Again, please.", "Repeat your answer.", "Once more?"],
+         ["Please say that again.", "Can you say that once more?"])
+
+
+def name_told(rng, held):
+    name = proper("names", rng, held)
+    return [exact(rng.choice(TELL_NAME[held]).replace("N", mark(name)), f"Nice to meet you, {mark(name)}."),
+            exact(rng.choice(ASK_NAME[held]), f"Your name is {mark(name)}.")]
+
+
+def name_unknown(rng, held):
+    return exact(rng.choice(ASK_NAME[held]), "You have not told me your name.")
+
+
+def again(rng, held, turn):
+    return exact(rng.choice(AGAIN[held]), turn.answer)

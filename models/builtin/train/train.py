@@ -1,0 +1,189 @@
+"""Trains the model: python3 train.py DIRECTORY [--chunks N] [--seed N]
+
+The examples come in chunks, each made from the seed and its number just before
+it is used, so no example is seen twice.  After every chunk the whole state goes
+to DIRECTORY/checkpoint.pt; a run that was interrupted goes on from there.  The
+learning rate is constant and falls to zero over the last part.  What is kept in
+the end is the moving average of the weights.
+
+Two processes of one thread each share the weights.  Each computes the gradient
+of its half of a batch and then updates its half of the matrices; they meet twice
+per step.  On a machine with other work to do this is much faster than threads
+that meet in every matrix product.
+
+DIRECTORY then also holds words.json (the tokenizer) and log.txt.
+"""
+
+import argparse
+import multiprocessing
+import os
+import random
+import signal
+import sys
+import time
+
+# Keep freed memory: asking the kernel for it again costs a quarter of the time.
+for name, value in {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_MMAP_THRESHOLD_": str(2 ** 32),
+                    "MALLOC_TRIM_THRESHOLD_": str(2 ** 33), "MALLOC_TOP_PAD_": str(2 ** 26)}.items():
+    if os.environ.get(name) != value:
+        os.environ[name] = value
+        restart = True
+if "restart" in globals() and __name__ == "__main__":
+    os.execv(sys.executable, [sys.executable, *sys.argv])
+
+import torch
+from torch.nn import functional as F
+
+import chat
+import corpus
+import optimizer
+import skills
+import tokenizer as tk
+from model import Config, Model
+
+WORKERS = 2
+CHUNK = 2000            # conversations
+SHORT, SHORT_WORDS = 0.45, 4     # so long, phrases have only so many words: copying is learned sooner
+HALF_BATCH = 1024       # tokens, with padding
+WARM_UP = 60            # steps
+FALL = 0.3             # the part of the run in which the rate falls
+AVERAGE = 0.99         # of the weights, per step
+EXAM_SEED, EXAM_CASES = 1, 100
+
+
+def make_tokenizer(seed):
+    sample = corpus.examples(f"{seed} vocabulary", 20000)
+    texts = [skills.without_marked(m.get("content", "")) for messages, _ in sample for m in messages]
+    texts += [skills.without_marked(chat.render(m, t)) for m, t in sample if t][:2000]
+    texts += [t.answer for t in skills.FACTS + skills.SMALL_TALK + skills.UNKNOWN] * 3
+    texts = [text for whole in texts for text in whole.replace("<|im_end|>", "\0").replace("<|im_start|>", "\0").split("\0")]
+    return tk.train(texts, ["system", "user", "assistant", "tool"])
+
+
+def batches_of(tokenizer, conversations, context, rng):
+    """Lists of WORKERS batches (ids, wanted, targets); a batch's conversations are about equally long."""
+    coded = []
+    for messages, tools in conversations:
+        ids, wanted = chat.encode(tokenizer, corpus.unmark(messages), corpus.unmark(tools))
+        coded.append((ids[:context], wanted[:context]))
+    coded.sort(key=lambda c: len(c[0]) + rng.random() * 4)
+    groups, group = [], []
+    for item in coded:
+        if group and (len(group) + 1) * len(item[0]) > HALF_BATCH:
+            groups.append(group)
+            group = []
+        group.append(item)
+    groups.append(group)
+    # Neighbours take about the same time, so the workers wait little for each other.
+    steps = [groups[i:i + WORKERS] for i in range(0, len(groups) - WORKERS + 1, WORKERS)]
+    rng.shuffle(steps)
+    return [[tensors(group) for group in step] for step in steps]
+
+
+def tensors(group):
+    length = max(len(ids) for ids, _ in group)
+    x = torch.zeros(len(group), length, dtype=torch.long)
+    wanted = torch.zeros(len(group), length, dtype=torch.bool)
+    for row, (ids, want) in enumerate(group):
+        x[row, :len(ids)] = torch.tensor(ids)
+        wanted[row, :len(ids)] = torch.tensor(want)
+    return x[:, :-1], wanted[:, 1:], x[:, 1:][wanted[:, 1:]]
+
+
+def scale_at(step, done):
+    return min(1.0, (1 - done) / FALL, (step + 1) / WARM_UP)
+
+
+class Run:
+    """The state that the workers share, and where it is kept."""
+
+    def __init__(self, args):
+        self.args, self.saved = args, os.path.join(args.directory, "checkpoint.pt")
+        os.makedirs(args.directory, exist_ok=True)
+        words = os.path.join(args.directory, "words.json")
+        if not os.path.exists(words):
+            make_tokenizer(args.seed).save(words)
+        self.tokenizer = tk.Tokenizer.load(words)
+        torch.manual_seed(args.seed)
+        self.model = Model(Config(vocab=len(self.tokenizer.tokens)))
+        self.flat, self.places = optimizer.lay_out(self.model)
+        self.mean, self.square, self.average = (torch.zeros_like(self.flat).share_memory_() for _ in range(3))
+        self.gradients = torch.zeros(WORKERS, len(self.flat)).share_memory_()
+        self.losses = torch.zeros(WORKERS).share_memory_()
+        self.chunk, self.step, self.seconds = 0, 0, 0.0
+        if os.path.exists(self.saved):
+            state = torch.load(self.saved)
+            for name in ("flat", "mean", "square", "average"):
+                getattr(self, name).copy_(state[name])
+            self.chunk, self.step, self.seconds = state["chunk"], state["step"], state["seconds"]
+
+    def save(self):
+        torch.save({"flat": self.flat, "mean": self.mean, "square": self.square, "average": self.average, "chunk": self.chunk,
+                    "step": self.step, "seconds": self.seconds, "chunks": self.args.chunks, "seed": self.args.seed}, self.saved + ".new")
+        os.replace(self.saved + ".new", self.saved)
+
+    def say(self, text):
+        print(text, flush=True)
+        with open(os.path.join(self.args.directory, "log.txt"), "a", encoding="utf-8") as log:
+            log.write(text + "\n")
+
+
+def work(run, rank, barrier):
+    torch.set_num_threads(1)
+    mine = [place for i, place in enumerate(run.places) if i % WORKERS == rank]
+    for p, (_, start, shape) in zip(run.model.parameters(), run.places):
+        p.grad = optimizer.view(run.gradients[rank], start, shape)
+    cases = corpus.exam(EXAM_SEED, EXAM_CASES)
+    for run.chunk in range(run.chunk, run.args.chunks):
+        began, name = time.monotonic(), f"{run.args.seed} {run.chunk}"
+        conversations = corpus.examples(name, CHUNK, SHORT_WORDS if run.chunk < SHORT * run.args.chunks else 10)
+        corpus.assert_disjoint(cases, conversations)
+        steps = batches_of(run.tokenizer, conversations, run.model.config.context, random.Random(name))
+        total, tokens, made = 0.0, 0, time.monotonic() - began
+        for number, batches in enumerate(steps):
+            ids, wanted, targets = batches[rank]
+            run.gradients[rank].zero_()
+            loss = F.cross_entropy(run.model(ids, wanted), targets, reduction="sum") / sum(len(b[2]) for b in batches)
+            loss.backward()
+            run.losses[rank] = loss.item()
+            barrier.wait()
+            run.step += 1
+            scale = scale_at(run.step, (run.chunk + number / len(steps)) / run.args.chunks)
+            optimizer.update(run.flat, mine, run.gradients.sum(0), run.mean, run.square, run.step, scale)
+            total += run.losses.sum().item()
+            barrier.wait()
+            if rank == 0:
+                run.average.lerp_(run.flat, 1 - min(AVERAGE, run.step / (run.step + 10)))
+                tokens += sum(b[0].numel() for b in batches)
+                if number % 25 == 24:
+                    print(f"  step {run.step}, loss {total / (number + 1):.4f} in this chunk, "
+                          f"{tokens / (time.monotonic() - began - made):.0f} tokens/s", flush=True)
+        if rank == 0:
+            run.seconds += time.monotonic() - began
+            run.chunk += 1
+            run.save()
+            run.say(f"chunk {run.chunk} of {run.args.chunks}: step {run.step}, loss {total / len(steps):.4f}, "
+                    f"{run.seconds:.0f} s in all ({made:.0f} s for the examples, {tokens} tokens)")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("directory")
+    parser.add_argument("--chunks", type=int, default=120)
+    parser.add_argument("--seed", type=int, default=1)
+    run = Run(parser.parse_args())
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))       # so that the other workers end too
+    if run.step == 0:
+        run.say(f"{len(run.flat)} parameters, {len(run.tokenizer.tokens)} tokens")
+    context = multiprocessing.get_context("fork")
+    barrier = context.Barrier(WORKERS)
+    others = [context.Process(target=work, args=(run, rank, barrier), daemon=True) for rank in range(1, WORKERS)]
+    for process in others:
+        process.start()
+    work(run, 0, barrier)
+    for process in others:
+        process.join()
+
+
+if __name__ == "__main__":
+    main()
