@@ -178,10 +178,14 @@ static int generate(struct options *o)
 
     struct inferd_client *client;
     struct inferd_error error;
-    if (inferd_connect(o->socket, (int)(o->wait_s * 1000), &client, &error))
-        return complain_with(TROUBLE, "%s", error.message);
-    int code = ask(o, client);
-    inferd_close(client);
+    int code;
+    if (inferd_connect(o->socket, (int)(o->wait_s * 1000), &client, &error)) {
+        code = complain_with(TROUBLE, "%s", error.message);
+    } else {
+        code = ask(o, client);
+        inferd_close(client);
+    }
+    o->request.messages = NULL; /* they end with this function */
     return code;
 }
 

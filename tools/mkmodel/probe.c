@@ -120,7 +120,7 @@ static bool spells(const struct probe *p, const llama_token *tokens, int n, cons
            strcmp(back, text) == 0;
 }
 
-static enum err read_text(struct probe *p, llama_token *tokens, int n, struct error *error)
+static enum err read_text(struct probe *p, const llama_token *tokens, int n, struct error *error)
 {
     struct llama_batch batch = llama_batch_init(n, 0, 1);
     for (int i = 0; i < n; i++) {
@@ -184,16 +184,25 @@ static void ignore_log(enum ggml_log_level level UNUSED, const char *text UNUSED
 {
 }
 
+/* 0 if it is no number from 1 to 10000. */
+static int read_count(const char *text)
+{
+    char *end;
+    long n = strtol(text, &end, 10);
+    return *end || n < 1 || n > 10000 ? 0 : (int)n;
+}
+
 int main(int argc, char **argv)
 {
     struct error error;
+    int count = argc == 4 ? read_count(argv[3]) : 0;
 
-    if (argc != 4) {
-        fprintf(stderr, "usage: mkmodel-probe MODEL TEXT COUNT\n");
+    if (count == 0) {
+        fprintf(stderr, "usage: mkmodel-probe MODEL TEXT COUNT (1 to 10000)\n");
         return 2;
     }
     llama_log_set(ignore_log, NULL);
-    if (run(argv[1], argv[2], atoi(argv[3]), &error) != OK) {
+    if (run(argv[1], argv[2], count, &error) != OK) {
         fprintf(stderr, "mkmodel-probe: %s\n", error.message);
         return 1;
     }
