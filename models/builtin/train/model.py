@@ -17,10 +17,10 @@ from torch.nn import functional as F
 @dataclass
 class Config:
     vocab: int
-    width: int = 128
+    width: int = 192
     layers: int = 6
-    heads: int = 4
-    feed: int = 384
+    heads: int = 6
+    feed: int = 512
     context: int = 1024
     rope_base: float = 10000.0
     epsilon: float = 1e-5

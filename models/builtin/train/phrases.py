@@ -43,6 +43,22 @@ def read_topics(path):
     return topics
 
 
+def read_forms(path):
+    """Topics without answers, by name."""
+    forms = {}
+    for number, line in enumerate(open(path, encoding="utf-8"), 1):
+        line = line.strip()
+        if not line or line.startswith("#"):
+            continue
+        if name := re.fullmatch(r"\[([a-z0-9_-]+)\]", line):
+            topic = forms[name[1]] = Topic(name[1])
+        elif line.startswith("! "):
+            topic.held.append(_slots(line[2:], {}, f"{path}:{number}"))
+        else:
+            topic.train.append(_slots(line, {}, f"{path}:{number}"))
+    return forms
+
+
 def _slots(line, macros, where):
     """A pattern as a list of slots, each a list of alternatives."""
     for macro, text in macros.items():

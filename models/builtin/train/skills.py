@@ -56,6 +56,11 @@ def split(items, held):
 FACTS = phrases.read_topics(HERE / "facts.txt")
 SMALL_TALK = phrases.read_topics(HERE / "smalltalk.txt")
 UNKNOWN = phrases.read_topics(HERE / "unknown.txt")
+GREETINGS = ["Hi, ", "Hello, ", "Please: ", "A question: ", "Tell me: ", "So, ", "Hey, "]
+THANKS = [" Please.", " Thanks!", " Thank you."]
+# Every question that an exam may ask about these, whatever it draws.
+HELD_QUESTIONS = {phrases.normal(before + q + after) for t in FACTS + SMALL_TALK + UNKNOWN for slots in t.held
+                  for q in phrases.all_of(slots) for before in ["", *GREETINGS] for after in ["", *THANKS]}
 
 
 def casual(text, rng):
@@ -70,10 +75,9 @@ def casual(text, rng):
     elif style < 0.4:
         end = ""
     if rng.random() < 0.12:
-        text = rng.choice(["Hi, ", "Hello, ", "Please: ", "A question: ", "Tell me: ", "So, ", "Hey, "]) \
-            + text[0].lower() + text[1:]
+        text = rng.choice(GREETINGS) + text[0].lower() + text[1:]
     if rng.random() < 0.05:
-        end += rng.choice([" Please.", " Thanks!", " Thank you."])
+        end += rng.choice(THANKS)
     return text + end
 
 
@@ -99,15 +103,22 @@ def keywords(text, rng):
     return " ".join(kept) if len(kept) > 1 else text
 
 
-def from_topics(topics, rng, held, topic=None):
-    topic = topic or rng.choice(topics)
-    slots = rng.choice(topic.held if held else topic.train)
-    question = phrases.expand(slots, rng)
+def ask(topic, rng, held):
+    """One question of the topic, as somebody might put it."""
+    question = phrases.expand(rng.choice(topic.held if held else topic.train), rng)
     if not held and rng.random() < 0.25:
         question = keywords(question, rng)
     question = casual(question, rng)
     if not held and rng.random() < 0.06:
         question = typo(question, rng)
+    return question
+
+
+def from_topics(topics, rng, held, topic=None):
+    topic = topic or rng.choice(topics)
+    question = ask(topic, rng, held)
+    while not held and phrases.normal(plain(question)) in HELD_QUESTIONS:
+        question = ask(topic, rng, held)        # a greeting made it one of the exam's
     return Turn(question, topic.answer, {"kind": "contains", "want": topic.key})
 
 
@@ -123,28 +134,19 @@ def unknown(rng, held):
     return from_topics(UNKNOWN, rng, held)
 
 
+# --- how tasks are put ---------------------------------------------------------
+
+FORMS = phrases.read_forms(HERE / "forms.txt")
+
+
+def form(kind, rng, held):
+    """A request of that kind, with words in capitals where its material goes."""
+    topic = FORMS[kind]
+    return phrases.expand(rng.choice(topic.held if held else topic.train), rng)
+
+
 # --- sums and comparisons ------------------------------------------------------
 
-SUM_FORMS = (
-    ["What is A + B?", "A + B", "A+B", "A + B = ?", "A plus B", "What is A plus B?", "Add A and B.", "How much is A + B?",
-     "Calculate A + B.", "What's A+B?", "Compute A plus B.", "What is the sum of A and B?", "Please add A and B.",
-     "What do you get for A + B?", "Add B to A.", "How much is A plus B?", "Give me A + B.", "what is A+B", "A+B?"],
-    ["Tell me A + B.", "What do A and B add up to?", "Please compute A + B.", "sum of A and B", "How much is A and B?"])
-BIG_FORMS = (
-    ["What is A * B?", "A times B", "What is A minus B?", "A - B", "A / B", "Divide A by B.", "Multiply A by B.",
-     "What is the square root of A?", "What is C + D?", "Add C and D.", "C plus D", "What is A percent of B?", "C + D"],
-    ["How much is A times B?", "Subtract A from B.", "What is A divided by B?", "How much is C + D?"])
-MORE_FORMS = (
-    ["And Q more?", "plus Q?", "Add Q to that.", "and plus Q", "Plus Q."],
-    ["Now add Q.", "And plus Q more?"])
-COMPARE = {
-    "larger": (["Which is larger, A or B?", "Which number is larger: A or B?", "What is more, A or B?", "Which is bigger, A or B?",
-                "Is A or B larger?", "Which of A and B is larger?", "What is the larger number, A or B?", "Which is greater, A or B?"],
-               ["Which one is bigger: A or B?", "Is A or B the larger number?", "What is larger, A or B?"]),
-    "smaller": (["Which is smaller, A or B?", "Which number is smaller: A or B?", "What is less, A or B?", "Which is less, A or B?",
-                 "Is A or B smaller?", "Which of A and B is smaller?", "What is the smaller number, A or B?"],
-                ["Which one is smaller: A or B?", "Is A or B the smaller number?", "What is smaller, A or B?"]),
-}
 ONLY_SUMS = "I can only add and compare numbers up to 99."
 
 
@@ -191,7 +193,7 @@ def sum_turn(question, a, b):
 
 def sums(rng, held):
     a, b = operands(rng, sum_is_held, held)
-    return sum_turn(fill(rng.choice(SUM_FORMS[held]), A=a, B=b), a, b)
+    return sum_turn(fill(form("sums", rng, held), A=a, B=b), a, b)
 
 
 def sum_chain(rng, held):
@@ -202,7 +204,7 @@ def sum_chain(rng, held):
         b = rng.randrange(100)
         if sum_is_held(total, b) != held:
             continue
-        turns.append(sum_turn(fill(rng.choice(MORE_FORMS[held]), Q=b), total, b))
+        turns.append(sum_turn(fill(form("more", rng, held), Q=b), total, b))
         total += b
     return turns
 
@@ -212,15 +214,15 @@ def comparisons(rng, held):
         a, b = operands(rng, lambda *pair: pair_is_held("compare", *pair), held)
         if a != b:
             break
-    word = rng.choice(sorted(COMPARE))
+    word = rng.choice(["larger", "smaller"])
     bigger, lesser = max(a, b), min(a, b)
     answer = f"{bigger} is larger than {lesser}." if word == "larger" else f"{lesser} is smaller than {bigger}."
-    return exact(fill(rng.choice(COMPARE[word][held]), A=a, B=b), answer)
+    return exact(fill(form(f"compare-{word}", rng, held), A=a, B=b), answer)
 
 
 def other_maths(rng, held):
     values = dict(A=rng.randrange(100), B=rng.randrange(1, 100), C=rng.randrange(100, 9999), D=rng.randrange(100, 9999))
-    question = fill(rng.choice(BIG_FORMS[held]), **values)
+    question = fill(form("other-maths", rng, held), **values)
     return Turn(question, ONLY_SUMS, {"kind": "contains", "want": "only add and compare"})
 
 
@@ -282,30 +284,6 @@ def phrase(rng, held, low=1, high=10):
 
 # --- rewriting -----------------------------------------------------------------
 
-REWRITE = {
-    "upper": (["Write in upper case: X", "Convert to upper case: X", "Make this upper case: X", "In capital letters: X", "Upper case: X",
-               "Write this in capital letters: X", "Put this into capitals: X", "Uppercase this: X", "Say in upper case: X",
-               'Write "X" in upper case.', 'Turn "X" into capital letters.'],
-              ["Change to upper case: X", "Please write in capital letters: X", "Turn this into upper case: X", 'Put "X" in capital letters.']),
-    "lower": (["Write in lower case: X", "Convert to lower case: X", "Make this lower case: X", "In small letters: X", "Lower case: X",
-               "Write this in small letters: X", "Put this into lower case: X", "Lowercase this: X", "Say in lower case: X",
-               'Write "X" in lower case.', 'Turn "X" into small letters.'],
-              ["Change to lower case: X", "Please write in small letters: X", "Turn this into lower case: X", 'Put "X" in small letters.']),
-    "repeat": (["Repeat: X", "Repeat after me: X", "Say: X", "Echo: X", "Copy this: X", "Repeat this text: X", "Say this: X", "Print: X",
-                "Write this again: X", 'Repeat "X".', 'Say "X".'],
-               ["Please repeat: X", "Copy this text: X", "Say after me: X", 'Echo "X".']),
-    "first": (["What is the first word of: X", "First word of: X", "Give me the first word of: X", "Which word comes first in: X",
-               "The first word: X", "Say only the first word: X", 'What is the first word of "X"?', 'Which word is first in "X"?'],
-              ["Tell me the first word of: X", "Write only the first word of: X", 'Give me the first word in "X".']),
-    "last": (["What is the last word of: X", "Last word of: X", "Give me the last word of: X", "Which word comes last in: X",
-              "The last word: X", "Say only the last word: X", 'What is the last word of "X"?', 'Which word is last in "X"?'],
-             ["Tell me the last word of: X", "Write only the last word of: X", 'Give me the last word in "X".']),
-    "count": (["How many words are in: X", "Count the words: X", "How many words: X", "Count the words of: X", "Number of words in: X",
-               "How many words has this text: X", 'How many words are in "X"?', 'Count the words in "X".'],
-              ["How many words do you see: X", "Tell me how many words are in: X", 'Please count the words in "X".']),
-}
-
-
 def style_case(words, rng):
     style = rng.random()
     if style < 0.2:
@@ -323,18 +301,11 @@ def rewriting(rng, held, kind=None):
     text = " ".join(words)
     answer = {"upper": text.upper(), "lower": text.lower(), "repeat": text, "first": words[0], "last": words[-1],
               "count": f"{len(words)} words." if len(words) > 1 else "1 word."}[kind]
-    question = rng.choice(REWRITE[kind][held]).replace("X", mark(text))
+    question = fill(form(f"rewrite-{kind}", rng, held), X=mark(text))
     return exact(question, answer if kind == "count" else mark(answer))
 
 
 # --- JSON ----------------------------------------------------------------------
-
-ASK_JSON = (
-    ["Give K as JSON: X", "Extract K as JSON: X", "Return K as JSON: X", "Extract K from this text as JSON: X", "JSON with K: X",
-     "Write K as JSON: X", "Turn this into JSON with K: X", "X Give me K as JSON.", "X Extract K as JSON.", "As JSON, K: X",
-     "Answer in JSON with K: X"],
-    ["Find K and answer in JSON: X", "Please extract K as JSON: X", "X Return JSON with K.", "Pull K out as JSON: X"])
-
 
 def listing(keys, rng):
     keys = [rng.choice(["the ", ""]) * (rng.random() < 0.6) + k for k in keys]
@@ -385,29 +356,21 @@ def json_answers(rng, held):
     keys = keys[:rng.randint(1, len(keys))]
     want = {k: record[k] for k in keys}
     values = {k: mark(v) if isinstance(v, str) else v for k, v in want.items()}
-    question = rng.choice(ASK_JSON[held]).replace("K", listing(keys, rng), 1).replace("X", text, 1)
+    question = fill(form("ask-json", rng, held), K=listing(keys, rng), X=text)
     return Turn(question, dumps(values), {"kind": "json", "want": want})
 
 
 # --- remembering within a conversation -----------------------------------------
 
-ASK_NAME = (["What is my name?", "Do you know my name?", "Who am I?", "What am I called?", "Say my name."],
-            ["Can you tell me my name?", "Do you remember my name?"])
-TELL_NAME = (["My name is N.", "I am N.", "Hi, I am N.", "Call me N.", "Hello, my name is N.", "I'm N."],
-             ["Hey, my name is N.", "You can call me N."])
-AGAIN = (["Say that again.", "Can you repeat that?", "Again, please.", "Repeat your answer.", "Once more?"],
-         ["Please say that again.", "Can you say that once more?"])
-
-
 def name_told(rng, held):
     name = proper("names", rng, held)
-    return [exact(rng.choice(TELL_NAME[held]).replace("N", mark(name)), f"Nice to meet you, {mark(name)}."),
-            exact(rng.choice(ASK_NAME[held]), f"Your name is {mark(name)}.")]
+    return [exact(fill(form("tell-name", rng, held), N=mark(name)), f"Nice to meet you, {mark(name)}."),
+            exact(form("ask-name", rng, held), f"Your name is {mark(name)}.")]
 
 
 def name_unknown(rng, held):
-    return exact(rng.choice(ASK_NAME[held]), "You have not told me your name.")
+    return exact(form("ask-name", rng, held), "You have not told me your name.")
 
 
 def again(rng, held, turn):
-    return exact(rng.choice(AGAIN[held]), turn.answer)
+    return exact(form("again", rng, held), turn.answer)

@@ -169,7 +169,7 @@ def work(run, rank, barrier):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("directory")
-    parser.add_argument("--chunks", type=int, default=120)
+    parser.add_argument("--chunks", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
     run = Run(parser.parse_args())
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))       # so that the other workers end too
