@@ -23,6 +23,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "config/config.h"
+#include "config/place.h"
 #include "serve/conn.h"
 #include "serve/lifecycle.h"
 #include "serve/listen.h"
@@ -43,7 +44,9 @@ struct daemon {
     gid_t group;
     char *cache_dir;
     struct backend_setup *setups;
-    char **programs; /* one per backend */
+    char **programs;      /* one per backend */
+    struct place *places; /* likewise: where its model is, and how it gets there */
+    char *fetcher;        /* the program; NULL: there is none */
 
     uv_loop_t loop;
     struct io io;
@@ -171,16 +174,16 @@ static void start_serving(struct daemon *d)
 static void log_backend(const struct backend *b)
 {
     const struct capabilities *c = engine_capabilities(b->engine);
-    switch (engine_state(b->engine)) {
+    switch (backend_state(b)) {
     case ENGINE_READY:
-        log_info("backend '%s' is ready (pid %d%s%s)", b->name, engine_pid(b->engine),
+        log_info("backend '%s' is ready (%s, pid %d%s%s)", b->name, c->model, engine_pid(b->engine),
                  c->cpu_variant[0] ? ", CPU variant " : "", c->cpu_variant);
         break;
     case ENGINE_RESTARTING:
-        log_warn("%s; starting it again", engine_why(b->engine)->message);
+        log_warn("%s; starting it again", backend_why(b)->message);
         break;
     case ENGINE_FAILED:
-        log_error("backend '%s' has failed: %s", b->name, engine_why(b->engine)->message);
+        log_error("backend '%s' has failed: %s", b->name, backend_why(b)->message);
         break;
     case ENGINE_STOPPED:
     case ENGINE_STARTING:
@@ -198,10 +201,18 @@ static void on_backend_changed(void *owner, struct backend *b)
         start_serving(d);
     lifecycle_backend_changed(&d->admin, &d->core, b, d->serving);
     if (!d->serving && !d->draining && !core_has_hope(&d->core))
-        give_up(d, engine_why(b->engine));
+        give_up(d, backend_why(b));
 }
 
-static const struct core_ops core_ops = { on_backend_changed };
+static void on_backend_prepares(void *owner, struct backend *b, const char *line, size_t len,
+                                struct error *why)
+{
+    struct daemon *d = owner;
+    if (!d->draining)
+        lifecycle_backend_prepares(&d->admin, &d->core, b, line, len, why);
+}
+
+static const struct core_ops core_ops = { on_backend_changed, on_backend_prepares };
 
 /* Engines lie beside the daemon or where they are installed, never in PATH. */
 static enum err find_program(const char *name, char **ret, struct error *error)
@@ -245,34 +256,49 @@ static char *make_cache_dir(void)
     return path;
 }
 
+static enum err set_up_backend(struct daemon *d, size_t i, struct error *error)
+{
+    const struct backend_config *b = &d->config.backends[i];
+    struct place *place = &d->places[i];
+    enum err e = find_program(b->kind->program, &d->programs[i], error);
+    if (!e && b->kind->has_model)
+        e = place_find(place, &d->config, b, d->fetcher, error);
+    if (e)
+        return e;
+    d->setups[i] = (struct backend_setup){
+        .kind = b->kind->name,
+        .preparation = { place->argv, place_passed_on },
+        .engine = {
+            .name = b->name,
+            .program = d->programs[i],
+            .slots = b->slots,
+            .options = b->options,
+            .model_path = place->path,
+            .model_sha256 = b->sha256,
+            .cache_dir = d->cache_dir,
+            .ready_timeout_ms = (int64_t)d->config.ready_timeout_secs * 1000,
+        },
+    };
+    return OK;
+}
+
 static enum err make_setups(struct daemon *d, struct error *error)
 {
     size_t n = d->config.n_backends;
     d->cache_dir = make_cache_dir();
     d->setups = calloc(n, sizeof *d->setups);
     d->programs = calloc(n, sizeof *d->programs);
-    if (!d->setups || !d->programs)
+    d->places = calloc(n, sizeof *d->places);
+    if (!d->setups || !d->programs || !d->places)
         return fail_nomem(error);
-    for (size_t i = 0; i < n; i++) {
-        const struct backend_config *b = &d->config.backends[i];
-        enum err e = find_program(b->kind->program, &d->programs[i], error);
-        if (e)
-            return e;
-        d->setups[i] = (struct backend_setup){
-            .kind = b->kind->name,
-            .engine = {
-                .name = b->name,
-                .program = d->programs[i],
-                .slots = b->slots,
-                .options = b->options,
-                .model_path = b->path,
-                .model_sha256 = b->sha256,
-                .cache_dir = d->cache_dir,
-                .ready_timeout_ms = (int64_t)d->config.ready_timeout_secs * 1000,
-            },
-        };
-    }
-    return OK;
+    /* An installation without the fetcher is one that shall never download. */
+    enum err e = find_program("inferd-fetch", &d->fetcher, NULL);
+    if (e == ERR_NO_MEMORY)
+        return fail_nomem(error);
+    e = OK;
+    for (size_t i = 0; !e && i < n; i++)
+        e = set_up_backend(d, i, error);
+    return e;
 }
 
 static enum err find_group(const char *name, gid_t *ret, struct error *error)
@@ -345,6 +371,9 @@ static void set_limits(void)
 
 static enum err prepare(struct daemon *d, struct error *error)
 {
+    if (d->config.builtin)
+        log_warn("no model is configured: serving the built-in one, which knows inferd and "
+                 "little else");
     enum err e = find_group(d->config.group, &d->group, error);
     if (!e)
         e = make_runtime_dirs(d, error);
@@ -419,7 +448,11 @@ static void release(struct daemon *d)
 {
     for (size_t i = 0; d->programs && i < d->config.n_backends; i++)
         free(d->programs[i]);
+    for (size_t i = 0; d->places && i < d->config.n_backends; i++)
+        place_done(&d->places[i]);
     free(d->programs);
+    free(d->places);
+    free(d->fetcher);
     free(d->setups);
     free(d->cache_dir);
     config_done(&d->config);

@@ -61,7 +61,8 @@ const char *nearest(const char *wrong, const char *const *names, size_t n)
     size_t best_distance = MISTAKES_MAX + 1;
     for (size_t i = 0; i < n; i++) {
         size_t d = distance(wrong, names[i]);
-        if (d < best_distance) {
+        /* Everything of two letters is two mistakes from "rm". */
+        if (d < best_distance && d < strlen(names[i])) {
             best = names[i];
             best_distance = d;
         }

@@ -8,8 +8,8 @@
 /* How inferdctl ends; docs/inferdctl.md promises these to scripts. */
 enum {
     DONE = 0,
-    REFUSED = 1,        /* the daemon said no; or is there, but not ready */
-    TROUBLE = 2,        /* wrong usage, no daemon, or an answer that broke off */
+    REFUSED = 1,        /* the daemon said no, or is there, but not ready; a model is not right */
+    TROUBLE = 2,        /* wrong usage, no daemon, or something that could not be done */
     OUTPUT_CLOSED = 141 /* nobody reads standard output any more */
 };
 
@@ -23,8 +23,9 @@ struct command {
     int (*run)(struct args *args); /* reads `args` to the end; what the program ends with */
 };
 
-extern const struct command command_generate, command_status, command_watch, command_version,
-    command_help;
+extern const struct command command_generate, command_status, command_watch, command_pull,
+    command_import, command_list, command_show, command_verify, command_rm, command_gc, command_df,
+    command_version, command_help;
 
 /* All of them in the order of the list, NULL behind the last. */
 extern const struct command *const commands[];

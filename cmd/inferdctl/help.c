@@ -31,8 +31,10 @@ static void print_page(struct output *out, const struct command *c)
 
 static void print_overview(struct output *out)
 {
-    output_printf(out, "usage: inferdctl COMMAND [OPTION]... [ARGUMENT]...\n\n"
-                       "Asks the inferd daemon of this machine, and asks about it.\n\n");
+    output_printf(out,
+                  "usage: inferdctl COMMAND [OPTION]... [ARGUMENT]...\n\n"
+                  "Asks the inferd daemon of this machine, asks about it, and keeps the store of\n"
+                  "models.\n\n");
     for (size_t i = 0; commands[i]; i++)
         output_printf(out, "  %-12s %s\n", commands[i]->name, commands[i]->summary);
     output_printf(out, "\nOptions of every command:\n");

@@ -1,5 +1,5 @@
 /*
- * inferdctl - the command line of the inferd daemon.
+ * inferdctl - the command line of the inferd daemon and of the model store.
  *
  * Each command is a file with a row in the table below.  It reads its own part of
  * the command line, does its work, and returns what the program ends with.
@@ -12,7 +12,9 @@
 #include "output.h"
 
 const struct command *const commands[] = {
-    &command_generate, &command_status, &command_watch, &command_version, &command_help, NULL,
+    &command_generate, &command_status,  &command_watch,  &command_pull, &command_import,
+    &command_list,     &command_show,    &command_verify, &command_rm,   &command_gc,
+    &command_df,       &command_version, &command_help,   NULL,
 };
 
 const struct command *command_find(const char *name)

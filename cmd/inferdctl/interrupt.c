@@ -8,15 +8,21 @@
 #include <unistd.h>
 
 static struct inferd_client *_Atomic guarded;
+static _Atomic pid_t child_to_tell;
+static volatile sig_atomic_t asked_for;
 static volatile sig_atomic_t arrived;
 
 static void on_signal(int signal)
 {
     struct inferd_client *client = atomic_load(&guarded);
-    if (!client)
+    pid_t child = atomic_load(&child_to_tell);
+    if (!client && !child && !asked_for)
         _exit(128 + signal);
     arrived = signal;
-    inferd_abort(client);
+    if (client)
+        inferd_abort(client);
+    if (child)
+        kill(child, signal);
 }
 
 void interrupt_install(void)
@@ -30,6 +36,16 @@ void interrupt_install(void)
 void interrupt_guard(struct inferd_client *client)
 {
     atomic_store(&guarded, client);
+}
+
+void interrupt_pass_on(pid_t child)
+{
+    atomic_store(&child_to_tell, child);
+}
+
+void interrupt_is_asked_for(bool asked)
+{
+    asked_for = asked;
 }
 
 int interrupt_code(void)

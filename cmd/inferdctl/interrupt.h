@@ -1,11 +1,15 @@
 /*
  * interrupt.h - Ctrl-C and SIGTERM.
  *
- * A signal ends the request on the guarded connection, so that the command can put
- * its output in order and end by itself; with no connection to guard it ends the
- * program at once.  A second signal of the kind always does.
+ * A signal ends what the program is at: the request on the guarded connection, the child
+ * that it is passed on to, or the work that asks interrupt_code() now and then.  So the
+ * command can put its output in order and end by itself.  With nothing of the kind it ends
+ * the program at once.  A second signal always does.
  */
 #pragma once
+
+#include <stdbool.h>
+#include <sys/types.h>
 
 #include "inferd/client.h"
 
@@ -14,6 +18,12 @@ void interrupt_install(void);
 
 /* NULL: no connection. */
 void interrupt_guard(struct inferd_client *client);
+
+/* 0: no child.  It must not have been waited for yet. */
+void interrupt_pass_on(pid_t child);
+
+/* Somebody asks interrupt_code(). */
+void interrupt_is_asked_for(bool asked);
 
 /* 128 plus the signal that came, as a shell would say it; 0 if none did. */
 int interrupt_code(void);

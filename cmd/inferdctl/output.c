@@ -14,7 +14,7 @@
 
 #define REPLACEMENT "\xEF\xBF\xBD"
 
-enum { SENTENCE_MAX = 2048 };
+enum { SENTENCE_MAX = 8192 }; /* room for two paths */
 
 void output_init(struct output *o, int fd)
 {
@@ -113,10 +113,10 @@ int output_verdict(const struct output *o, int code)
     return complain_with(TROUBLE, "cannot write to standard output: %s", strerror(o->broken));
 }
 
-static void complain_v(const char *fmt, va_list args)
+static void say(const char *who, const char *fmt, va_list args)
 {
-    char sentence[SENTENCE_MAX] = "inferdctl: ";
-    size_t n = strlen(sentence);
+    char sentence[SENTENCE_MAX];
+    size_t n = (size_t)snprintf(sentence, sizeof sentence, "%s: ", who);
     vsnprintf(sentence + n, sizeof sentence - n, fmt, args);
 
     struct output err;
@@ -128,7 +128,7 @@ void complain(const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
-    complain_v(fmt, args);
+    say("inferdctl", fmt, args);
     va_end(args);
 }
 
@@ -136,7 +136,16 @@ int complain_with(int code, const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
-    complain_v(fmt, args);
+    say("inferdctl", fmt, args);
+    va_end(args);
+    return code;
+}
+
+int error_with(int code, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    say("error", fmt, args);
     va_end(args);
     return code;
 }

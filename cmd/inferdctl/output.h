@@ -42,3 +42,6 @@ enum err append_safely(struct buf *out, const char *text, size_t len) MUST_USE;
 /* "inferdctl: <sentence>" on standard error; the second returns `code`. */
 void complain(const char *fmt, ...) PRINTF(1, 2);
 int complain_with(int code, const char *fmt, ...) PRINTF(2, 3);
+
+/* "error: <sentence>", for the few failures that scripts know by these words. */
+int error_with(int code, const char *fmt, ...) PRINTF(2, 3);

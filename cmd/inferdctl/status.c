@@ -72,6 +72,8 @@ static void abilities_row(struct view *v, const json_t *frame)
 static void show_backend(struct view *v, const json_t *frame)
 {
     row(v, "backend", text(frame, "backend"));
+    if (strcmp(text(frame, "backend"), "builtin") == 0)
+        row(v, "", "(no model is configured: this is the one that ships with inferd)");
     row(v, "model", text(frame, "model"));
     accelerator_row(v, frame);
     row(v, "device", text(frame, "device_name"));

@@ -6,7 +6,6 @@
  * One line of JSON per event, from the present state on, until the daemon ends.
  */
 #include <stdlib.h>
-#include <string.h>
 
 #include "command.h"
 #include "inferd/client.h"
@@ -26,14 +25,8 @@ static int run(struct args *args)
     output_init(&out, STDOUT_FILENO);
     enum inferd_status status =
         inferd_watch(getenv("INFERD_ADMIN_ADDR"), 1, print_frame, &out, &error);
-    if (status == INFERD_LOST) {
-        /* In the words that scripts look for. */
-        static const char closed[] = "error: admin socket closed\n";
-        struct output err;
-        output_init(&err, STDERR_FILENO);
-        output_put(&err, closed, strlen(closed));
-        return TROUBLE;
-    }
+    if (status == INFERD_LOST)
+        return error_with(TROUBLE, "admin socket closed");
     if (status)
         return complain_with(TROUBLE, "%s", error.message);
     return output_verdict(&out, TROUBLE);

@@ -45,7 +45,11 @@
     /* somebody else has it: a lock, a socket */                    \
     X(BUSY,                 "internal")                             \
     /* bytes are not what their digest says */                      \
-    X(MISMATCH,             "internal")
+    X(MISMATCH,             "internal")                             \
+    /* it is not there */                                           \
+    X(NOT_FOUND,            "internal")                             \
+    /* the disk has too little room */                              \
+    X(NO_SPACE,             "internal")
 /* clang-format on */
 
 enum err {

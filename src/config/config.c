@@ -103,6 +103,7 @@ enum err config_read(int argc, char **argv, struct config *config, enum config_a
         .queue_depth = QUEUE_DEPTH,
         .ready_timeout_secs = READY_TIMEOUT_SECS,
         .drain_timeout_secs = DRAIN_TIMEOUT_SECS,
+        .auto_pull = true,
     };
     enum err e = flags_read(argc, argv, &flags, error);
     if (e)
@@ -118,11 +119,11 @@ enum err config_read(int argc, char **argv, struct config *config, enum config_a
         e = config_file_read(flags.config, config, error);
     if (e)
         return e;
-    if (config->n_backends == 0)
-        return fail(
-            error, ERR_CONFIG,
-            "refusing to start: no usable inference backend. Neither --backend nor --config "
-            "was given");
+    if (config->n_backends == 0) {
+        e = config_add_builtin(config, flags.n_ctx, error);
+        if (e)
+            return e;
+    }
 
     set_number(&config->active_permits, flags.active_permits);
     set_number(&config->queue_depth, flags.queue_depth);

@@ -13,7 +13,7 @@
 struct backend_kind {
     const char *name;        /* "llamacpp" */
     const char *program;     /* "inferd-engine-llama" */
-    bool has_model;          /* it needs `path` and `sha256` */
+    bool has_model;          /* it needs `model`, or `path` and `sha256` */
     const char *const *keys; /* of its own, beside those that every kind has; NULL ends */
 };
 
@@ -24,9 +24,13 @@ struct backend_config {
     char *name;
     const struct backend_kind *kind;
     uint32_t slots;
-    char *path;      /* of the model; NULL where the kind has none */
-    char *sha256;    /* 64 lower-case hex digits; likewise */
-    json_t *options; /* the entry as it stands, for the engine */
+    char *path;       /* of a model file outside of the store; else NULL */
+    char *model_name; /* of a model in the store; else NULL */
+    char *sha256;     /* of either: 64 lower-case hex digits; NULL where the kind has no model */
+    char *source_url; /* https://...; "" or NULL: the model is never fetched */
+    char *license;    /* NULL: none given */
+    uint64_t size;    /* of the model in bytes; 0: not given */
+    json_t *options;  /* the entry as it stands, for the engine */
 };
 
 struct config {
@@ -39,8 +43,11 @@ struct config {
     uint32_t queue_depth;
     uint32_t ready_timeout_secs;
     uint32_t drain_timeout_secs;
+    char *models_home; /* where the store is; NULL: where it usually is */
+    bool auto_pull;    /* fetch what is missing */
     struct backend_config *backends;
     size_t n_backends;
+    bool builtin; /* nobody named a model: the only backend is the one that ships */
 };
 
 /* What the command line asks for. */
@@ -73,6 +80,13 @@ struct flags {
 };
 
 enum err flags_read(int argc, char **argv, struct flags *ret, struct error *error) MUST_USE;
+
+/* The label of the backend that serves the model that ships; no other may have it. */
+#define BUILTIN_BACKEND "builtin"
+
+/* Add the backend that serves the model that ships with inferd.  `n_ctx` is what was
+ * asked for, or -1. */
+enum err config_add_builtin(struct config *config, int64_t n_ctx, struct error *error) MUST_USE;
 
 /* Fill `config` from the file at `path`: what it does not set stays as it is. */
 enum err config_file_read(const char *path, struct config *config, struct error *error) MUST_USE;

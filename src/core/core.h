@@ -13,6 +13,14 @@
 
 #include "core/request.h"
 #include "link/engine.h"
+#include "link/job.h"
+
+/* What comes before a backend's engine is started for the first time: a program that makes
+ * its model present.  Borrowed for core's life. */
+struct preparation {
+    char **argv;                  /* ended by NULL; NULL: there is nothing to prepare */
+    const char *const *passed_on; /* names of environment variables, ended by NULL */
+};
 
 /* A configured engine as core sees it.  Its order in core.backends is its priority. */
 struct backend {
@@ -20,6 +28,10 @@ struct backend {
     const char *name; /* its label; borrowed */
     const char *kind; /* "mock", "llamacpp"; borrowed */
     uint32_t slots;
+    struct preparation preparation;
+    enum { PREPARE_WAITING, PREPARE_RUNNING, PREPARE_DONE, PREPARE_FAILED } prepared;
+    struct job *job;       /* while PREPARE_RUNNING; owned by itself */
+    struct error why_not;  /* PREPARE_FAILED */
     struct engine *engine; /* owned */
     struct list running;   /* of requests, RUNNING and CANCELLING */
 };
@@ -27,6 +39,11 @@ struct backend {
 struct core_ops {
     /* A backend's state or phase has changed. */
     void (*backend_changed)(void *owner, struct backend *b);
+
+    /* What its preparation says, a line at a time; see job.h.  A line that says why it
+     * failed fills `why`. */
+    void (*backend_prepares)(void *owner, struct backend *b, const char *line, size_t len,
+                             struct error *why);
 };
 
 struct core {
@@ -34,6 +51,7 @@ struct core {
     void *owner;
     struct backend *backends; /* owned; allocated once */
     size_t n_backends;
+    struct io *io;
     size_t queue_depth;  /* requests that may wait while every slot is busy */
     struct list waiting; /* of requests, oldest first */
     uint64_t last_serial;
@@ -43,6 +61,7 @@ struct core {
 /* What a backend is made of; see engine_setup.  Borrowed for core's life. */
 struct backend_setup {
     const char *kind;
+    struct preparation preparation;
     struct engine_setup engine;
 };
 
@@ -54,8 +73,15 @@ enum err core_init(struct core *core, struct io *io, const struct backend_setup 
 /* Ends every request as failed and kills the engines.  Twice is fine. */
 void core_done(struct core *core);
 
-/* Start every backend's engine. */
+/* Start every backend's engine, those that need preparing when that is done: one at a
+ * time, in the order of their priority. */
 void core_start(struct core *core);
+
+/* As engine_state(); STARTING also while it is, or is about to be, prepared. */
+enum engine_state backend_state(const struct backend *b);
+
+/* Why it is RESTARTING or FAILED. */
+const struct error *backend_why(const struct backend *b);
 
 /* A serial that was never used and never will be. */
 uint64_t core_next_serial(struct core *core);
@@ -91,6 +117,9 @@ struct backend *core_route(struct core *core);
 
 /* Will any backend ever serve again by itself?  route.c */
 bool core_has_hope(const struct core *core);
+
+/* Start what needs no preparing, and the next preparation.  prepare.c */
+void core_prepare(struct core *core);
 
 /* Hand waiting requests to free slots.  dispatch.c */
 void core_pump(struct core *core);

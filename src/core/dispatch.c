@@ -113,7 +113,7 @@ static const struct engine_ops engine_ops = { on_changed, on_news, on_lost };
 enum err core_init(struct core *core, struct io *io, const struct backend_setup *setups, size_t n,
                    size_t queue_depth, const struct core_ops *ops, void *owner, struct error *error)
 {
-    *core = (struct core){ .ops = ops, .owner = owner, .queue_depth = queue_depth };
+    *core = (struct core){ .ops = ops, .owner = owner, .io = io, .queue_depth = queue_depth };
     list_init(&core->waiting);
     core->backends = calloc(n, sizeof *core->backends);
     if (!core->backends)
@@ -124,6 +124,7 @@ enum err core_init(struct core *core, struct io *io, const struct backend_setup 
         b->name = setups[i].engine.name;
         b->kind = setups[i].kind;
         b->slots = setups[i].engine.slots;
+        b->preparation = setups[i].preparation;
         list_init(&b->running);
         enum err e = engine_new(io, &setups[i].engine, &engine_ops, b, &b->engine, error);
         if (e) {
@@ -142,8 +143,11 @@ void core_done(struct core *core)
     core->draining = true;
     end_waiting(core, &error);
     for (size_t i = 0; i < core->n_backends; i++) {
-        end_running(&core->backends[i], &error);
-        engine_free(core->backends[i].engine);
+        struct backend *b = &core->backends[i];
+        end_running(b, &error);
+        if (b->job)
+            job_orphan(b->job);
+        engine_free(b->engine);
     }
     free(core->backends);
     core->backends = NULL;
@@ -152,8 +156,7 @@ void core_done(struct core *core)
 
 void core_start(struct core *core)
 {
-    for (size_t i = 0; i < core->n_backends; i++)
-        engine_start(core->backends[i].engine);
+    core_prepare(core);
 }
 
 uint64_t core_next_serial(struct core *core)

@@ -11,7 +11,7 @@ struct backend *core_route(struct core *core)
 {
     for (size_t i = 0; i < core->n_backends; i++) {
         struct backend *b = &core->backends[i];
-        if (engine_state(b->engine) == ENGINE_READY)
+        if (backend_state(b) == ENGINE_READY)
             return b->running.len < b->slots ? b : NULL;
     }
     return NULL;
@@ -20,7 +20,7 @@ struct backend *core_route(struct core *core)
 bool core_has_hope(const struct core *core)
 {
     for (size_t i = 0; i < core->n_backends; i++) {
-        enum engine_state state = engine_state(core->backends[i].engine);
+        enum engine_state state = backend_state(&core->backends[i]);
         if (state != ENGINE_FAILED && state != ENGINE_STOPPED)
             return true;
     }

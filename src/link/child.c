@@ -12,11 +12,11 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "base/clock.h"
+#include "link/environment.h"
 
 enum {
     READS_PER_TURN = 8, /* of 64 KiB each, so that a babbling engine can't hold the loop */
@@ -34,35 +34,16 @@ struct child {
     int open_handles;
 };
 
-/* --- the environment ------------------------------------------------------- */
-
-/* What the child may know of ours: where sanitizers write, nothing else. */
-static const char *const passed_on[] = { "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS",
-                                         "LSAN_OPTIONS" };
-
-struct environment {
-    char text[ARRAY_LEN(passed_on)][512];
-    char *list[ARRAY_LEN(passed_on) + 4];
-};
-
-static void make_environment(struct environment *env)
-{
-    size_t n = 0;
-    env->list[n++] = (char *)"LANG=C.UTF-8";
+/* What the child's libraries are told; nothing of ours is passed on. */
+static const char *const settings[] = {
     /* ggml would start a debugger on itself when it aborts. */
-    env->list[n++] = (char *)"GGML_NO_BACKTRACE=1";
+    "GGML_NO_BACKTRACE=1",
     /* Its threads would wait for each other by turning, for milliseconds; where others
      * compute too, that is most of the time. */
-    env->list[n++] = (char *)"GOMP_SPINCOUNT=1000";
-    for (size_t i = 0; i < ARRAY_LEN(passed_on); i++) {
-        const char *value = getenv(passed_on[i]);
-        if (!value)
-            continue;
-        snprintf(env->text[i], sizeof env->text[i], "%s=%s", passed_on[i], value);
-        env->list[n++] = env->text[i];
-    }
-    env->list[n] = NULL;
-}
+    "GOMP_SPINCOUNT=1000",
+    NULL,
+};
+static const char *const passed_on[] = { NULL };
 
 /* --- reading --------------------------------------------------------------- */
 
@@ -182,7 +163,7 @@ static void on_process_exit(uv_process_t *process, int64_t status, int signal)
 static int spawn(struct child *c, const char *program, int socket, int model_fd)
 {
     struct environment env;
-    make_environment(&env);
+    environment_make(&env, settings, passed_on);
     char *args[] = { (char *)program, NULL };
     uv_stdio_container_t stdio[N_STDIO] = {
         [0] = { .flags = UV_IGNORE },

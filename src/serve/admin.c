@@ -116,19 +116,31 @@ void admin_accept(struct admin *a, int fd)
         drop(s);
 }
 
-void admin_tell_status(struct admin *a, enum lifecycle life, const struct phase_news *phase)
+/* `event` is the state from now on. */
+static void tell_event(struct admin *a)
 {
-    buf_clear(&a->event);
-    if (admin_put_status(&a->event, life, phase)) {
-        log_error("no memory to tell that the state is %s", lifecycle_name(life));
-        return;
-    }
     if (a->event.len == a->state.len && memcmp(a->event.at, a->state.at, a->state.len) == 0)
         return;
     struct buf before = a->state;
     a->state = a->event;
     a->event = before;
     tell_all(a, &a->state);
+}
+
+void admin_tell_status(struct admin *a, enum lifecycle life, const struct phase_news *phase)
+{
+    buf_clear(&a->event);
+    if (admin_put_status(&a->event, life, phase))
+        log_error("no memory to tell that the state is %s", lifecycle_name(life));
+    else
+        tell_event(a);
+}
+
+void admin_tell_foreign(struct admin *a, const json_t *tree)
+{
+    buf_clear(&a->event);
+    if (!admin_put_foreign(&a->event, tree))
+        tell_event(a);
 }
 
 void admin_tell_capabilities(struct admin *a, const struct admin_backend *backends, size_t n,

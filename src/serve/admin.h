@@ -30,6 +30,9 @@ void admin_accept(struct admin *a, int fd);
 /* Tell everybody the state; the same one twice is told once. */
 void admin_tell_status(struct admin *a, enum lifecycle life, const struct phase_news *phase);
 
+/* The same with the words of somebody else; see admin_put_foreign(). */
+void admin_tell_foreign(struct admin *a, const json_t *tree);
+
 /* What backends can do, `n` of them in the order of their labels: told to newcomers
  * from now on, and the one at `changed` to everybody. */
 struct admin_backend {

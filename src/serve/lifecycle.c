@@ -5,10 +5,12 @@
 
 #include <string.h>
 
+#include "base/log.h"
+
 bool lifecycle_ready(const struct core *core)
 {
     for (size_t i = 0; i < core->n_backends; i++)
-        if (engine_state(core->backends[i].engine) == ENGINE_READY)
+        if (backend_state(&core->backends[i]) == ENGINE_READY)
             return true;
     return false;
 }
@@ -45,7 +47,7 @@ static void tell_capabilities(struct admin *a, const struct core *core,
 void lifecycle_backend_changed(struct admin *a, const struct core *core,
                                const struct backend *changed, bool serving)
 {
-    enum engine_state state = engine_state(changed->engine);
+    enum engine_state state = backend_state(changed);
     if (state == ENGINE_READY)
         tell_capabilities(a, core, changed);
 
@@ -59,4 +61,61 @@ void lifecycle_backend_changed(struct admin *a, const struct core *core,
     } else if (state == ENGINE_RESTARTING && serving) {
         admin_tell_status(a, LIFE_RESTARTING, NULL);
     }
+}
+
+/* --- preparing -------------------------------------------------------------- */
+
+static const char *text(const json_t *tree, const char *key)
+{
+    const char *s = json_string_value(json_object_get(tree, key));
+    return s ? s : "";
+}
+
+static double mib(const json_t *tree, const char *key)
+{
+    return (double)json_integer_value(json_object_get(tree, key)) / (1024 * 1024);
+}
+
+static void log_download(const char *name, const json_t *tree)
+{
+    const char *why = text(tree, "waiting_for");
+    double total = mib(tree, "total_bytes");
+    if (why[0])
+        log_warn("fetching the model of '%s': waiting: %s", name, why);
+    else if (total > 0)
+        log_info("fetching the model of '%s': %.1f of %.1f MiB", name,
+                 mib(tree, "downloaded_bytes"), total);
+    else
+        log_info("fetching the model of '%s': %.1f MiB", name, mib(tree, "downloaded_bytes"));
+}
+
+static void log_preparing(const char *name, const json_t *tree)
+{
+    const char *phase = text(tree, "phase");
+    if (strcmp(phase, "download") == 0)
+        log_download(name, tree);
+    else if (strcmp(phase, "quarantine") == 0)
+        log_error("fetching the model of '%s': what came is not what was configured: SHA-256 %s, "
+                  "expected %s; it is kept as '%s'",
+                  name, text(tree, "actual_sha256"), text(tree, "expected_sha256"),
+                  text(tree, "quarantine_path"));
+    else if (text(tree, "adopted")[0])
+        log_info("the model of '%s' was found at '%s': %s", name, text(tree, "path"),
+                 text(tree, "adopted"));
+}
+
+void lifecycle_backend_prepares(struct admin *a, const struct core *core, const struct backend *b,
+                                const char *line, size_t len, struct error *why)
+{
+    CLEANUP(json_drop) json_t *tree = NULL;
+    if (json_read(line, len, &tree, NULL) || !json_is_object(tree))
+        return;
+    if (strcmp(text(tree, "type"), "error") == 0) {
+        fail(why, ERR_BACKEND_UNAVAILABLE, "fetch failed for %.128s: %.256s", b->name,
+             text(tree, "message"));
+        return;
+    }
+    log_preparing(b->name, tree);
+    if (!lifecycle_ready(core))
+        admin_tell_foreign(a, tree);
 }

@@ -13,5 +13,10 @@
 void lifecycle_backend_changed(struct admin *a, const struct core *core,
                                const struct backend *changed, bool serving);
 
+/* A line of inferd-fetch, which makes a backend's model present: told and logged.  One that
+ * says why it failed fills `why`. */
+void lifecycle_backend_prepares(struct admin *a, const struct core *core, const struct backend *b,
+                                const char *line, size_t len, struct error *why);
+
 /* Is there a backend that takes requests? */
 bool lifecycle_ready(const struct core *core);

@@ -62,6 +62,18 @@ enum err admin_put_status(struct buf *out, enum lifecycle life, const struct pha
     return made ? put_line(out, tree) : ERR_NO_MEMORY;
 }
 
+enum err admin_put_foreign(struct buf *out, const json_t *tree)
+{
+    const char *id = NULL, *type = NULL, *status = NULL;
+    if (json_get_string(tree, "id", &id, NULL) || json_get_string(tree, "type", &type, NULL) ||
+        json_get_string(tree, "status", &status, NULL))
+        return ERR_PROTOCOL;
+    if (!id || strcmp(id, "admin") != 0 || !type || strcmp(type, "status") != 0 || !status ||
+        strcmp(status, lifecycle_names[LIFE_LOADING_MODEL]) != 0)
+        return ERR_PROTOCOL;
+    return put_line(out, tree);
+}
+
 /* What every backend has to say. */
 static json_t *abilities_tree(const char *label, const struct capabilities *c)
 {

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "base/json.h"
 #include "proto/engine.h"
 
 enum lifecycle {
@@ -25,6 +26,10 @@ const char *lifecycle_name(enum lifecycle life);
  * that it does not have are left out (path "" and n_ctx 0). */
 enum err admin_put_status(struct buf *out, enum lifecycle life,
                           const struct phase_news *phase) MUST_USE;
+
+/* Append a frame that somebody else has made, if it is one: a line of inferd-fetch.
+ * ERR_PROTOCOL when `tree` is no "status" of "loading_model". */
+enum err admin_put_foreign(struct buf *out, const json_t *tree) MUST_USE;
 
 /* Append a capabilities frame.  `label` is the backend's name in the configuration.
  * What the backend has not (rerank, cpu_variant, model, n_ctx) is left out. */

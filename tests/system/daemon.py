@@ -324,7 +324,10 @@ class Daemon:
             assert status == 0, self._epitaph("at its end")
             until(lambda: not any(alive(e) for e in engines), "its engines end with it")
         for report in self.home.glob("sanitizer.*"):
-            raise AssertionError(report.read_text())
+            # A leak check that a SIGKILL of ours interrupts can't read a dying thread.
+            text = [line for line in report.read_text().splitlines()
+                    if "Unable to get registers from thread" not in line]
+            assert not text, "\n".join(text)
 
     def __enter__(self):
         return self

@@ -133,9 +133,9 @@ def test_two_backends_die_apart(start):
     d = start("--active-permits", "1", config={"backends": [
         {**SCRIPTED, "name": "first"}, {**SCRIPTED, "name": "second"}]})
     first, second = until(lambda: len(d.engines()) == 2 and d.engines(), "two engines")
-    for victim, survivor in ((first, second), (second, None)):
+    for deaths, (victim, survivor) in enumerate(((first, second), (second, None)), 1):
         os.kill(victim, signal.SIGKILL)
-        until(lambda: victim not in d.engines(), "the daemon has noticed")
+        until(lambda: d.stderr().count("died of Killed") == deaths, "the daemon has noticed")
         serves(d)
         until(lambda: len(d.engines()) == 2 and victim not in d.engines(), "two engines again")
         assert survivor is None or alive(survivor)

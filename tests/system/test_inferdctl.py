@@ -22,7 +22,7 @@ CAPABILITIES = {"accelerator": "cpu", "backend": "mock", "cpu_variant": "haswell
 
 
 def environment(**more):
-    return {"PATH": os.environ["PATH"], "HOME": "/nonexistent", **more}
+    return {"PATH": os.environ["PATH"], "HOME": "/dev/null", **more}
 
 
 class Run:
