@@ -11,9 +11,9 @@
 
 #include "base/error.h"
 
-enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
+enum log_level { LOG_OFF, LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
-/* Lines above `level` are dropped; INFO unless this was called.  `name` stands
+/* Lines above `level` are dropped (OFF: all); INFO unless this was called.  `name` stands
  * before each line and is kept, not copied. */
 void log_init(const char *name, enum log_level level);
 
