@@ -59,6 +59,13 @@ enum err {
 #undef X
 };
 
+/* How many codes there are, OK included. */
+enum {
+#define X(name, wire) +1
+    ERROR_CODES = 1 ERROR_LIST(X),
+#undef X
+};
+
 enum { ERROR_MESSAGE_MAX = 512 };
 
 struct error {
