@@ -39,6 +39,7 @@ enum {
 };
 
 struct daemon {
+    struct flags flags;
     struct config config;
     int lock_fd;
     gid_t group;
@@ -162,13 +163,14 @@ static void give_up(struct daemon *d, const struct error *why)
 static void start_serving(struct daemon *d)
 {
     struct error error;
-    if (listener_open(&d->io, d->config.infer_path, SOCKET_MODE, d->group, on_connection, d,
-                      &d->listener, &error)) {
+    const char *path = d->config.infer_path;
+    if (path && listener_open(&d->io, path, SOCKET_MODE, d->group, on_connection, d, &d->listener,
+                              &error)) {
         give_up(d, &error);
         return;
     }
     d->serving = true;
-    log_info("ready at %s", d->config.infer_path);
+    log_info("ready at %s", path ? path : "no socket");
 }
 
 static void log_backend(const struct backend *b)
@@ -341,6 +343,8 @@ static enum err make_runtime_dirs(const struct daemon *d, struct error *error)
     const struct config *c = &d->config;
     const char *const paths[] = { c->lock_path, c->infer_path, c->admin_path };
     for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+        if (!paths[i])
+            continue;
         CLEANUP(free_ptr) char *dir = strdup(paths[i]);
         if (!dir)
             return fail_nomem(error);
@@ -456,13 +460,29 @@ static void release(struct daemon *d)
     free(d->setups);
     free(d->cache_dir);
     config_done(&d->config);
+    flags_done(&d->flags);
     close_fd(&d->lock_fd);
+}
+
+/* Say what was found; what is wrong, with what it stands for. */
+static int configure_and_run(struct daemon *d)
+{
+    struct findings findings = { 0 };
+    struct error error;
+    enum err e = config_read(&d->flags, &d->config, &findings, &error);
+    for (size_t i = 0; i < findings.n; i++)
+        log_line(findings.at[i].wrong ? LOG_ERROR : LOG_WARN, "%s", findings.at[i].text);
+    if (e && findings.n_wrong == 0)
+        log_error("%s", error.message);
+    findings_done(&findings);
+    if (e)
+        return e == ERR_INVALID_REQUEST ? EXIT_USAGE : EXIT_FAILURE;
+    return run(d);
 }
 
 int main(int argc, char **argv)
 {
     struct daemon d = { .lock_fd = -1 };
-    enum config_action action;
     struct error error;
 
     log_init("inferd-daemon", LOG_INFO);
@@ -474,19 +494,17 @@ int main(int argc, char **argv)
      * from earlier ones. */
     mallopt(M_MMAP_THRESHOLD, 1024 * 1024);
 
-    int code;
-    enum err e = config_read(argc, argv, &d.config, &action, &error);
+    enum err e = flags_read(argc, argv, &d.flags, &error);
+    int code = EXIT_SUCCESS;
     if (e) {
         fprintf(stderr, "inferd-daemon: %s\n", error.message);
         code = e == ERR_INVALID_REQUEST ? EXIT_USAGE : EXIT_FAILURE;
-    } else if (action == CONFIG_HELP) {
-        config_print_help();
-        code = EXIT_SUCCESS;
-    } else if (action == CONFIG_VERSION) {
+    } else if (d.flags.action == FLAGS_HELP) {
+        flags_print_help();
+    } else if (d.flags.action == FLAGS_VERSION) {
         printf("inferd-daemon %s\n", INFERD_VERSION);
-        code = EXIT_SUCCESS;
     } else {
-        code = run(&d);
+        code = configure_and_run(&d);
     }
     release(&d);
     return code;

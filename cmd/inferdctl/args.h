@@ -67,6 +67,3 @@ const char *args_flag_name(const struct args *args);
  * complaint that names flag and value. */
 bool args_number(const struct args *args, double highest, double *ret);
 bool args_whole_number(const struct args *args, int64_t highest, int64_t *ret);
-
-/* Which of `n` names is nearly `wrong`; NULL if none is near. */
-const char *nearest(const char *wrong, const char *const *names, size_t n);

@@ -7,6 +7,7 @@
 
 #include "args.h"
 #include "base/buf.h"
+#include "base/nearest.h"
 #include "output.h"
 
 #define E4B                                                                                        \

@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "config/config.h"
+#include "config/source.h"
 
 enum { CONTEXT = 1024 }; /* all that it was trained for */
 
@@ -35,18 +36,23 @@ static enum err find_model(char **ret, struct error *error)
     return OK;
 }
 
-enum err config_add_builtin(struct config *config, int64_t n_ctx, struct error *error)
+enum err config_add_builtin(struct config *config, const struct flags *flags,
+                            struct findings *findings, struct error *error)
 {
     CLEANUP(free_ptr) char *path = NULL;
     enum err e = find_model(&path, error);
     if (e)
         return e;
+    CLEANUP(json_drop) json_t *entry = json_pack("{si}", "n_ctx", CONTEXT);
     CLEANUP(json_drop)
-    json_t *entry = json_pack("{ss ss ss ss sI}", "kind", "llamacpp", "name", BUILTIN_BACKEND,
-                              "path", path, "sha256", INFERD_BUILTIN_SHA256, "n_ctx",
-                              (json_int_t)(n_ctx >= 0 ? n_ctx : CONTEXT));
-    if (!entry)
+    json_t *fixed = json_pack("{ss ss ss ss}", "kind", "llamacpp", "name", BUILTIN_BACKEND, "path",
+                              path, "sha256", INFERD_BUILTIN_SHA256);
+    if (!entry || !fixed || json_object_update(entry, flags_of_kind(flags, "llamacpp")) < 0 ||
+        json_object_update(entry, fixed) < 0)
         return fail_nomem(error);
+    struct source source = { .path = "the built-in model", .findings = findings };
+    struct spot at = { .value = entry };
     config->builtin = true;
-    return config_add_backend(config, entry, "the built-in model", error);
+    config_add_backend(&source, &at, config);
+    return findings_verdict(findings, error);
 }

@@ -1,29 +1,47 @@
 /*
- * config.c - flags, file and defaults, put together.
+ * config.c - flags, file and defaults, put together: defaults first, then what the file
+ * says, then what flags say.
  */
 #include "config/config.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "base/file.h"
+#include "config/source.h"
 
 enum {
     ACTIVE_PERMITS = 1,
     QUEUE_DEPTH = 10,
     READY_TIMEOUT_SECS = 30,
     DRAIN_TIMEOUT_SECS = 8,
+    WRITE_TIMEOUT_SECS = 60,
+    KEY_BYTES_MAX = 4096,
 };
 
-static enum err set_path(char **ret, const char *given, const char *dir, const char *name,
-                         struct error *error)
+/* --- paths ------------------------------------------------------------------ */
+
+static enum err set_text(char **at, const char *text, struct error *error)
 {
-    int n = given ? asprintf(ret, "%s", given) : asprintf(ret, "%s/%s", dir, name);
-    if (n < 0) {
+    if (!text)
+        return OK;
+    char *copy = strdup(text);
+    if (!copy)
+        return fail_nomem(error);
+    free(*at);
+    *at = copy;
+    return OK;
+}
+
+static enum err join(char **ret, const char *dir, const char *name, struct error *error)
+{
+    free(*ret);
+    if (asprintf(ret, "%s/%s", dir, name) < 0) {
         *ret = NULL;
         return fail_nomem(error);
     }
-    if ((*ret)[0] != '/')
-        return fail(error, ERR_CONFIG, "'%.80s' must be an absolute path", *ret);
     return OK;
 }
 
@@ -32,105 +50,352 @@ static enum err default_runtime_dir(char **ret, struct error *error)
 {
     const char *xdg = getenv("XDG_RUNTIME_DIR");
     const char *home = getenv("HOME");
-    int n;
     if (xdg && xdg[0])
-        n = asprintf(ret, "%s/inferd", xdg);
-    else if (home && home[0])
-        n = asprintf(ret, "%s/.inferd/run", home);
-    else
-        n = asprintf(ret, "/tmp/inferd-%u", (unsigned)geteuid());
-    if (n < 0) {
-        *ret = NULL;
-        return fail_nomem(error);
-    }
-    return OK;
+        return join(ret, xdg, "inferd", error);
+    if (home && home[0])
+        return join(ret, home, ".inferd/run", error);
+    char name[32];
+    snprintf(name, sizeof name, "inferd-%u", (unsigned)geteuid());
+    return join(ret, "/tmp", name, error);
 }
 
-static enum err set_paths(const struct flags *flags, struct config *c, struct error *error)
+/* Every socket that there could be, with its default name. */
+struct socket_row {
+    char **at;
+    const char *name;
+    const char *flag; /* its path from the command line, or NULL */
+};
+
+enum { N_SOCKETS = 6 };
+
+static void list_sockets(struct config *c, const struct flags *f, struct socket_row rows[N_SOCKETS])
 {
-    enum err e = flags->runtime_dir
-                     ? set_path(&c->runtime_dir, flags->runtime_dir, NULL, NULL, error)
-                     : default_runtime_dir(&c->runtime_dir, error);
+    const struct socket_row all[N_SOCKETS] = {
+        { &c->admin_path, "admin.sock", f->admin },
+        { &c->infer_path, "infer.sock", f->uds },
+        { &c->v2_path, "infer.v2.sock", f->v2 },
+        { &c->v2_blob_path, "inferd.sock", f->v2_blob },
+        { &c->embed_path, "infer.embed.sock", f->embed },
+        { &c->rerank_path, "infer.rerank.sock", f->rerank },
+    };
+    memcpy(rows, all, sizeof all);
+}
+
+static enum err set_default_paths(const struct flags *flags, struct config *c, struct error *error)
+{
+    struct socket_row rows[N_SOCKETS];
+    list_sockets(c, flags, rows);
+    enum err e = flags->runtime_dir ? set_text(&c->runtime_dir, flags->runtime_dir, error)
+                                    : default_runtime_dir(&c->runtime_dir, error);
+    for (size_t i = 0; !e && i < N_SOCKETS; i++)
+        e = join(rows[i].at, c->runtime_dir, rows[i].name, error);
     if (!e)
-        e = set_path(&c->lock_path, flags->lock, c->runtime_dir, "inferd.lock", error);
+        e = join(&c->lock_path, c->runtime_dir, "inferd.lock", error);
+    const char *home = getenv("HOME");
     if (!e)
-        e = set_path(&c->infer_path, flags->uds, c->runtime_dir, "infer.sock", error);
-    if (!e)
-        e = set_path(&c->admin_path, flags->admin_addr, c->runtime_dir, "admin.sock", error);
-    if (!e && flags->group && !(c->group = strdup(flags->group)))
-        e = fail_nomem(error);
+        e = join(&c->log_dir, home ? home : "", ".inferd/logs", error);
     return e;
 }
 
-/* The one backend that --backend asks for, as if a file said so.  On a command line a
- * path may be relative and a digest in capitals. */
-static enum err backend_from_flags(const struct flags *flags, struct config *c, struct error *error)
+static enum err check_paths(const struct config *c, struct error *error)
 {
-    const struct backend_kind *kind = backend_kind_find(flags->backend);
-    if (kind && kind->has_model && (!flags->model_path || !flags->model_sha256))
-        return fail(error, ERR_INVALID_REQUEST,
-                    "--backend %s needs --model-path and --model-sha256", flags->backend);
-    CLEANUP(free_ptr) char *path = flags->model_path ? realpath(flags->model_path, NULL) : NULL;
-    CLEANUP(free_ptr) char *sha256 = flags->model_sha256 ? strdup(flags->model_sha256) : NULL;
-    for (char *p = sha256; p && *p; p++)
-        *p = (char)tolower((unsigned char)*p);
-    CLEANUP(json_drop)
-    json_t *entry = json_pack("{ss ss ss* ss*}", "kind", flags->backend, "name", flags->backend,
-                              "path", path ? path : flags->model_path, "sha256", sha256);
-    if (!entry)
-        return fail(error, ERR_CONFIG, "--backend, --model-path and --model-sha256 must be UTF-8");
-    if (flags->n_ctx >= 0 && json_object_set_new(entry, "n_ctx", json_integer(flags->n_ctx)) < 0)
-        return fail_nomem(error);
-    if (flags->n_gpu_layers >= 0 &&
-        json_object_set_new(entry, "n_gpu_layers", json_integer(flags->n_gpu_layers)) < 0)
-        return fail_nomem(error);
-    /* What is wrong with it is wrong on the command line. */
-    return config_add_backend(c, entry, "--backend", error) ? ERR_INVALID_REQUEST : OK;
+    const char *const paths[] = { c->runtime_dir, c->lock_path,    c->admin_path, c->infer_path,
+                                  c->v2_path,     c->v2_blob_path, c->embed_path, c->rerank_path };
+    for (size_t i = 0; i < ARRAY_LEN(paths); i++)
+        if (paths[i] && paths[i][0] != '/')
+            return fail(error, ERR_CONFIG, "'%.80s' must be an absolute path", paths[i]);
+    return OK;
 }
+
+/* "~/models" is a directory of the user's home. */
+static enum err expand_home(char **at, struct error *error)
+{
+    const char *home = getenv("HOME");
+    if (!*at || strncmp(*at, "~/", 2) != 0 || !home)
+        return OK;
+    CLEANUP(free_ptr) char *below = strdup(*at + 2);
+    return below ? join(at, home, below, error) : fail_nomem(error);
+}
+
+/* --- flags over all --------------------------------------------------------- */
 
 static void set_number(uint32_t *at, int64_t given)
 {
-    if (given >= 0)
+    if (given != FLAG_ABSENT)
         *at = (uint32_t)given; /* the flag's own range has been checked */
 }
 
-enum err config_read(int argc, char **argv, struct config *config, enum config_action *ret_action,
+static void set_numbers(const struct flags *flags, struct config *c)
+{
+    set_number(&c->active_permits, flags->active_permits);
+    set_number(&c->queue_depth, flags->queue_depth);
+    set_number(&c->idle_unload_secs, flags->idle_unload_secs);
+    set_number(&c->ready_timeout_secs, flags->ready_timeout_secs);
+    set_number(&c->drain_timeout_secs, flags->drain_timeout_secs);
+    set_number(&c->write_timeout_secs, flags->write_timeout_secs);
+    if (flags->tcp_without_key != FLAG_ABSENT)
+        c->tcp_without_key = flags->tcp_without_key;
+}
+
+/* A socket that --v2, --embed or --rerank asks for is there whatever the file says. */
+static enum err set_switched(char **at, int64_t on, const struct config *c, const char *name,
+                             struct error *error)
+{
+    if (on == 0) {
+        free(*at);
+        *at = NULL;
+    }
+    return on == 1 && !*at ? join(at, c->runtime_dir, name, error) : OK;
+}
+
+static enum err set_sockets(const struct flags *flags, struct config *c, struct error *error)
+{
+    enum err e = set_switched(&c->v2_path, flags->v2_on, c, "infer.v2.sock", error);
+    if (!e)
+        e = set_switched(&c->embed_path, flags->embed_on, c, "infer.embed.sock", error);
+    if (!e)
+        e = set_switched(&c->rerank_path, flags->rerank_on, c, "infer.rerank.sock", error);
+    struct socket_row rows[N_SOCKETS];
+    list_sockets(c, flags, rows);
+    for (size_t i = 0; !e && i < N_SOCKETS; i++)
+        e = set_text(rows[i].at, rows[i].flag, error);
+    return e;
+}
+
+static enum err set_texts(const struct flags *flags, struct config *c, struct error *error)
+{
+    const struct {
+        char **at;
+        const char *flag;
+    } rows[] = {
+        { &c->lock_path, flags->lock },
+        { &c->group, flags->group },
+        { &c->tcp, flags->tcp },
+        { &c->tcp_v2, flags->tcp_v2 },
+        { &c->tcp_embed, flags->tcp_embed },
+        { &c->api_key, flags->api_key },
+        { &c->log_level, flags->log_level },
+        { &c->log_dir, flags->log_dir },
+    };
+    enum err e = OK;
+    for (size_t i = 0; !e && i < ARRAY_LEN(rows); i++)
+        e = set_text(rows[i].at, rows[i].flag, error);
+    return e;
+}
+
+/* "1000,1001" */
+static enum err set_ids(const char *option, const char *text, struct id_list *ids,
+                        struct error *error)
+{
+    if (!text)
+        return OK;
+    struct id_list list = { 0 };
+    for (const char *p = text;; p++) {
+        char *end;
+        errno = 0;
+        unsigned long long id = strtoull(p, &end, 10);
+        uint32_t *more = reallocarray(list.at, list.n + 1, sizeof *more);
+        if (more) {
+            list.at = more;
+            list.at[list.n++] = (uint32_t)id;
+        }
+        if (!more || errno || end == p || *p == '-' || *p == '+' || id >= UINT32_MAX ||
+            (*end && *end != ',')) {
+            free(list.at);
+            return more ? fail(error, ERR_INVALID_REQUEST,
+                               "%s must be numbers with commas between them, not '%.80s'", option,
+                               text)
+                        : fail_nomem(error);
+        }
+        p = end;
+        if (!*p)
+            break;
+    }
+    free(ids->at);
+    *ids = list;
+    return OK;
+}
+
+/* The key that a file holds, without the newline that editors leave. */
+static enum err read_key_file(const char *path, struct config *c, struct error *error)
+{
+    if (!path || c->api_key)
+        return OK;
+    char *text;
+    size_t len;
+    enum err e = file_read(path, KEY_BYTES_MAX, &text, &len, error);
+    if (e)
+        return fail(error, ERR_CONFIG, "--api-key-file: %s", error->message);
+    text[strcspn(text, "\r\n")] = '\0';
+    c->api_key = text;
+    return text[0] ? OK : fail(error, ERR_CONFIG, "--api-key-file: '%.256s' holds no key", path);
+}
+
+static enum err apply_flags(const struct flags *flags, struct config *c, struct error *error)
+{
+    set_numbers(flags, c);
+    enum err e = set_sockets(flags, c, error);
+    if (!e)
+        e = set_texts(flags, c, error);
+    if (!e)
+        e = read_key_file(flags->api_key_file, c, error);
+    if (!e)
+        e = set_ids("--allow-uid", flags->allow_uids, &c->allow_uids, error);
+    if (!e)
+        e = set_ids("--allow-gid", flags->allow_gids, &c->allow_gids, error);
+    return e ? e : check_paths(c, error);
+}
+
+/* --- backends --------------------------------------------------------------- */
+
+/* The one backend that --backend asks for, as if a file said so.  On a command line a
+ * path may be relative and a digest in capitals. */
+static enum err backend_from_flags(const struct flags *flags, struct config *c,
+                                   struct findings *findings, struct error *error)
+{
+    const struct backend_kind *kind = backend_kind_find(flags->backend);
+    CLEANUP(json_drop)
+    json_t *entry = json_pack("{ss ss}", "kind", flags->backend, "name", flags->backend);
+    if (!entry)
+        return fail(error, ERR_INVALID_REQUEST, "--backend must be UTF-8");
+    const json_t *given = flags_of_kind(flags, flags->backend);
+    if (given && json_object_update(entry, (json_t *)given) < 0)
+        return fail_nomem(error);
+    if (kind && kind->has_model) {
+        const char *hex = json_string_value(json_object_get(given, "sha256"));
+        if (!flags->model_path || !hex)
+            return fail(error, ERR_INVALID_REQUEST,
+                        "--backend %s needs --model-path and --model-sha256", flags->backend);
+        CLEANUP(free_ptr) char *path = realpath(flags->model_path, NULL);
+        CLEANUP(free_ptr) char *sha256 = strdup(hex);
+        for (char *p = sha256; p && *p; p++)
+            *p = (char)tolower((unsigned char)*p);
+        json_object_set_new(entry, "path", json_string(path ? path : flags->model_path));
+        json_object_set_new(entry, "sha256", json_string(sha256 ? sha256 : ""));
+    }
+    struct source source = { .path = "--backend", .findings = findings };
+    struct spot at = { .value = entry };
+    config_add_backend(&source, &at, c);
+    /* What is wrong with it is wrong on the command line. */
+    return findings_verdict(findings, error) ? ERR_INVALID_REQUEST : OK;
+}
+
+/* ~/.inferd/config.json is read if it is there; one that was asked for has to be. */
+static enum err read_file(const struct flags *flags, struct config *c, struct findings *findings,
+                          struct error *error)
+{
+    const char *home = getenv("HOME");
+    enum err e = OK;
+    if (flags->config)
+        e = set_text(&c->file, flags->config, error);
+    else if (home && home[0] == '/')
+        e = join(&c->file, home, ".inferd/config.json", error);
+    if (!e && c->file && !flags->config && access(c->file, F_OK) < 0 && errno == ENOENT) {
+        free(c->file);
+        c->file = NULL;
+    }
+    return e || !c->file ? e : config_file_read(c->file, flags, c, findings, error);
+}
+
+static void settle_backends(struct config *c)
+{
+    for (size_t i = 0; i < c->n_backends; i++) {
+        struct backend_config *b = &c->backends[i];
+        if (b->slots == 0)
+            b->slots = c->active_permits;
+        if (b->idle_unload_secs == BACKEND_AS_DAEMON)
+            b->idle_unload_secs = c->idle_unload_secs;
+    }
+}
+
+enum err config_read(const struct flags *flags, struct config *config, struct findings *findings,
                      struct error *error)
 {
-    struct flags flags;
     *config = (struct config){
         .active_permits = ACTIVE_PERMITS,
         .queue_depth = QUEUE_DEPTH,
         .ready_timeout_secs = READY_TIMEOUT_SECS,
         .drain_timeout_secs = DRAIN_TIMEOUT_SECS,
+        .write_timeout_secs = WRITE_TIMEOUT_SECS,
         .auto_pull = true,
     };
-    enum err e = flags_read(argc, argv, &flags, error);
-    if (e)
-        return e;
-    *ret_action = flags.action;
-    if (flags.action != CONFIG_RUN)
-        return OK;
+    enum err e = set_default_paths(flags, config, error);
+    if (!e && flags->backend)
+        e = backend_from_flags(flags, config, findings, error);
+    else if (!e)
+        e = read_file(flags, config, findings, error);
+    if (!e)
+        e = apply_flags(flags, config, error);
+    if (!e && config->n_backends == 0)
+        e = config_add_builtin(config, flags, findings, error);
+    if (!e)
+        e = expand_home(&config->models_home, error);
+    if (!e)
+        e = expand_home(&config->log_dir, error);
+    if (!e)
+        settle_backends(config);
+    return e;
+}
 
-    e = set_paths(&flags, config, error);
-    if (!e && flags.backend)
-        e = backend_from_flags(&flags, config, error);
-    else if (!e && flags.config)
-        e = config_file_read(flags.config, config, error);
-    if (e)
-        return e;
-    if (config->n_backends == 0) {
-        e = config_add_builtin(config, flags.n_ctx, error);
-        if (e)
-            return e;
+void config_done(struct config *c)
+{
+    char **const texts[] = { &c->file,        &c->runtime_dir, &c->lock_path,    &c->admin_path,
+                             &c->infer_path,  &c->v2_path,     &c->v2_blob_path, &c->embed_path,
+                             &c->rerank_path, &c->tcp,         &c->tcp_v2,       &c->tcp_embed,
+                             &c->group,       &c->log_dir,     &c->log_level,    &c->models_home };
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+        free(*texts[i]);
+    if (c->api_key)
+        explicit_bzero(c->api_key, strlen(c->api_key));
+    free(c->api_key);
+    free(c->allow_uids.at);
+    free(c->allow_gids.at);
+    for (size_t i = 0; i < c->n_backends; i++)
+        backend_config_done(&c->backends[i]);
+    free(c->backends);
+    *c = (struct config){ 0 };
+}
+
+/* --- what can't change ------------------------------------------------------ */
+
+static bool same(const char *a, const char *b)
+{
+    return (!a && !b) || (a && b && strcmp(a, b) == 0);
+}
+
+const char *config_fixed_change(const struct config *running, const struct config *wanted,
+                                size_t *at)
+{
+#define SETTING(name, field)                                                                       \
+    {                                                                                              \
+        name, offsetof(struct config, field)                                                       \
     }
-
-    set_number(&config->active_permits, flags.active_permits);
-    set_number(&config->queue_depth, flags.queue_depth);
-    set_number(&config->ready_timeout_secs, flags.ready_timeout_secs);
-    set_number(&config->drain_timeout_secs, flags.drain_timeout_secs);
-    for (size_t i = 0; i < config->n_backends; i++)
-        if (config->backends[i].slots == 0)
-            config->backends[i].slots = config->active_permits;
-    return OK;
+    static const struct {
+        const char *name;
+        size_t offset;
+    } settings[] = {
+        SETTING("the runtime directory", runtime_dir),
+        SETTING("the lock", lock_path),
+        SETTING("the admin socket", admin_path),
+        SETTING("listen.generate", infer_path),
+        SETTING("listen.v2", v2_path),
+        SETTING("listen.v2_blob", v2_blob_path),
+        SETTING("listen.embed", embed_path),
+        SETTING("listen.rerank", rerank_path),
+        SETTING("listen.tcp", tcp),
+        SETTING("listen.tcp_v2", tcp_v2),
+        SETTING("listen.tcp_embed", tcp_embed),
+        SETTING("listen.api_key_env", api_key),
+        SETTING("group", group),
+        SETTING("log.dir", log_dir),
+    };
+#undef SETTING
+    while (*at < ARRAY_LEN(settings)) {
+        size_t i = (*at)++;
+        char *const *a = (char *const *)((const char *)running + settings[i].offset);
+        char *const *b = (char *const *)((const char *)wanted + settings[i].offset);
+        if (!same(*a, *b))
+            return settings[i].name;
+    }
+    return NULL;
 }

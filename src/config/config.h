@@ -1,31 +1,44 @@
 /*
  * config.h - what the daemon is told to be.
  *
+ *     flags_read(argc, argv, &flags, &error);        once
+ *     config_read(&flags, &config, &findings, &error);  and again whenever the file changed
+ *     ...
+ *     config_done(&config);
+ *
  * A setting comes from the command line, else from the environment, else from the
  * configuration file, else it has its default.  The options and their variables are
- * one table in flags.c; what a file may hold is one table in file.c.
+ * one table in flags.c; what a file may hold are the tables in keys.c.
  */
 #pragma once
 
 #include "base/json.h"
+#include "config/findings.h"
+#include "config/flags.h"
+#include "config/source.h"
 
 /* A kind of backend: what a configuration calls it and which program it is. */
+struct key; /* keys.h */
 struct backend_kind {
-    const char *name;        /* "llamacpp" */
-    const char *program;     /* "inferd-engine-llama" */
-    bool has_model;          /* it needs `model`, or `path` and `sha256` */
-    const char *const *keys; /* of its own, beside those that every kind has; NULL ends */
+    const char *name;       /* "llamacpp" */
+    const char *program;    /* "inferd-engine-llama" */
+    bool has_model;         /* it needs `model`, or `path` and `sha256` */
+    const struct key *keys; /* what its entry may hold; see keys.h */
 };
 
 /* NULL if there is none of that name. */
 const struct backend_kind *backend_kind_find(const char *name);
 
+/* The name of the kind that was meant; NULL if none is near. */
+const char *backend_kind_nearest(const char *name);
+
 struct backend_config {
     char *name;
     const struct backend_kind *kind;
     uint32_t slots;
-    char *path;       /* of a model file outside of the store; else NULL */
-    char *model_name; /* of a model in the store; else NULL */
+    uint32_t idle_unload_secs; /* end the engine when unused for so long; 0: never */
+    char *path;                /* of a model file outside of the store; else NULL */
+    char *model_name;          /* of a model in the store; else NULL */
     char *sha256;     /* of either: 64 lower-case hex digits; NULL where the kind has no model */
     char *source_url; /* https://...; "" or NULL: the model is never fetched */
     char *license;    /* NULL: none given */
@@ -33,64 +46,82 @@ struct backend_config {
     json_t *options;  /* the entry as it stands, for the engine */
 };
 
+/* Who may connect beside the daemon's own user and root, if the list is not empty. */
+struct id_list {
+    uint32_t *at;
+    size_t n;
+};
+
 struct config {
+    char *file; /* that was read; NULL: none */
+
+    uint32_t idle_unload_secs; /* of backends that say nothing of it */
+
+    /* What can't change while the daemon runs. */
     char *runtime_dir;
     char *lock_path;
-    char *infer_path; /* the v1 generation socket */
     char *admin_path;
-    char *group; /* of the generation socket; NULL: the daemon's own */
+    char *infer_path;               /* the v1 generation socket; NULL: not listened on */
+    char *v2_path, *v2_blob_path;   /* likewise, of the v2 wires */
+    char *embed_path, *rerank_path; /* likewise */
+    char *tcp, *tcp_v2, *tcp_embed; /* loopback "ADDRESS:PORT"; NULL: not listened on */
+    char *api_key;                  /* that TCP clients begin with; NULL: none */
+    bool tcp_without_key;           /* TCP may do without */
+    char *group;                    /* of the sockets; NULL: the daemon's own */
+    char *log_dir;                  /* of the activity log */
+
+    char *log_level; /* "info", "debug,activity=info", ... */
+    struct id_list allow_uids, allow_gids;
     uint32_t active_permits;
     uint32_t queue_depth;
     uint32_t ready_timeout_secs;
     uint32_t drain_timeout_secs;
-    char *models_home; /* where the store is; NULL: where it usually is */
-    bool auto_pull;    /* fetch what is missing */
+    uint32_t write_timeout_secs; /* 0: no limit */
+    char *models_home;           /* where the store is; NULL: where it usually is */
+    bool auto_pull;              /* fetch what is missing */
     struct backend_config *backends;
     size_t n_backends;
     bool builtin; /* nobody named a model: the only backend is the one that ships */
 };
 
-/* What the command line asks for. */
-enum config_action { CONFIG_RUN, CONFIG_HELP, CONFIG_VERSION };
-
 /*
  * Everything from everywhere.  `*config` is to be ended with config_done() whatever
- * comes of it.
+ * comes of it, and keeps nothing of `flags`.  What is to be said about the file, wrong or
+ * merely not followed, is added to `findings`, all of it.
  *
  * ERR_INVALID_REQUEST  the command line makes no sense (exit code 2)
- * ERR_CONFIG           a file or a value does not
+ * ERR_CONFIG           a file or a value does not; `error` is the first finding of those
+ * ERR_SYSTEM, ERR_NO_MEMORY
  */
-enum err config_read(int argc, char **argv, struct config *config, enum config_action *ret_action,
+enum err config_read(const struct flags *flags, struct config *config, struct findings *findings,
                      struct error *error) MUST_USE;
 void config_done(struct config *config);
 
-/* The help text, to standard output. */
-void config_print_help(void);
-
-/* --- between the files of this folder --------------------------------------- */
-
-/* Settings as strings and numbers, before they are a configuration: what was given
- * on the command line or in the environment. */
-struct flags {
-    enum config_action action;
-    const char *runtime_dir, *lock, *uds, *admin_addr, *group, *config, *backend;
-    const char *model_path, *model_sha256;
-    int64_t active_permits, queue_depth, ready_timeout_secs, drain_timeout_secs; /* -1: not given */
-    int64_t n_ctx, n_gpu_layers;                                                 /* likewise */
-};
-
-enum err flags_read(int argc, char **argv, struct flags *ret, struct error *error) MUST_USE;
+/* The first setting in which the two differ and which can't change while the daemon runs,
+ * in the words of a configuration file; NULL if there is none.  Begin with `*at` 0, and call
+ * again for the next. */
+const char *config_fixed_change(const struct config *running, const struct config *wanted,
+                                size_t *at);
 
 /* The label of the backend that serves the model that ships; no other may have it. */
 #define BUILTIN_BACKEND "builtin"
 
-/* Add the backend that serves the model that ships with inferd.  `n_ctx` is what was
- * asked for, or -1. */
-enum err config_add_builtin(struct config *config, int64_t n_ctx, struct error *error) MUST_USE;
+/* --- between the files of this folder --------------------------------------- */
 
-/* Fill `config` from the file at `path`: what it does not set stays as it is. */
-enum err config_file_read(const char *path, struct config *config, struct error *error) MUST_USE;
+/* Add the backend that serves the model that ships with inferd. */
+enum err config_add_builtin(struct config *config, const struct flags *flags,
+                            struct findings *findings, struct error *error) MUST_USE;
 
-/* Add a backend from its entry (borrowed).  `where` names it in errors. */
-enum err config_add_backend(struct config *config, const json_t *entry, const char *where,
-                            struct error *error) MUST_USE;
+/* Fill `config` from the file at `path`: what it does not set stays as it is, and what was
+ * wrong is among the findings. */
+enum err config_file_read(const char *path, const struct flags *flags, struct config *config,
+                          struct findings *findings, struct error *error) MUST_USE;
+
+/* `idle_unload_secs` of a backend that says nothing of it, while the file is being read. */
+#define BACKEND_AS_DAEMON UINT32_MAX
+
+/* Add a backend from its entry, the value of `at`; where that is not inside of anything (it
+ * was made of flags, or of a file's only `model`), its keys are not looked for mistakes.
+ * One that is wrong is not added, and the findings say why. */
+void config_add_backend(const struct source *source, const struct spot *at, struct config *config);
+void backend_config_done(struct backend_config *b);

@@ -1,72 +1,147 @@
 /*
  * flags.c - the command line and the environment, one table.
+ *
+ * Most options fill a field of struct flags.  Those about the one backend that --backend
+ * asks for become a member of its entry instead, under the name that a file has for it.
  */
+#include "config/flags.h"
+
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "config/config.h"
+enum flag_type {
+    FLAG_TEXT,
+    FLAG_SECRET,
+    FLAG_NUMBER,
+    FLAG_SWITCH, /* without a value; its variable is true or false */
+};
 
-enum flag_type { FLAG_TEXT, FLAG_NUMBER };
-
-static const struct flag {
+struct flag {
     const char *name;
     const char *variable;
     const char *value; /* how help calls the value */
-    const char *help;
+    const char *help;  /* NULL: not worth a line */
     enum flag_type type;
-    size_t at; /* in struct flags */
+    size_t at;        /* in struct flags; not used if there is a kind */
+    const char *kind; /* of the backend that it is about; NULL: none */
+    const char *key;  /* in that backend's entry */
     int64_t lowest, highest;
-} table[] = {
-#define TEXT(name, variable, value, field, help)                                                   \
-    {                                                                                              \
-        name, variable, value, help, FLAG_TEXT, offsetof(struct flags, field), 0, 0                \
-    }
-#define NUMBER(name, variable, field, lowest, highest, help)                                       \
-    {                                                                                              \
-        name, variable, "N", help, FLAG_NUMBER, offsetof(struct flags, field), lowest, highest     \
-    }
-    TEXT("config", "INFERD_CONFIG", "FILE", config, "the configuration file"),
+};
+
+/* clang-format off */
+#define FIELD(field) offsetof(struct flags, field), NULL, NULL
+#define ENTRY(kind, key) 0, kind, key
+#define TEXT(name, variable, value, field, help) \
+    { name, variable, value, help, FLAG_TEXT, FIELD(field), 0, 0 }
+#define SECRET(name, variable, field, help) \
+    { name, variable, "KEY", help, FLAG_SECRET, FIELD(field), 0, 0 }
+#define NUMBER(name, variable, field, low, high, help) \
+    { name, variable, "N", help, FLAG_NUMBER, FIELD(field), low, high }
+#define SWITCH(name, variable, field, help) \
+    { name, variable, "", help, FLAG_SWITCH, FIELD(field), 0, 1 }
+#define KIND_TEXT(name, variable, value, kind, key, help) \
+    { name, variable, value, help, FLAG_TEXT, ENTRY(kind, key), 0, 0 }
+#define KIND_NUMBER(name, variable, kind, key, low, high, help) \
+    { name, variable, "N", help, FLAG_NUMBER, ENTRY(kind, key), low, high }
+#define KIND_SWITCH(name, variable, kind, key, help) \
+    { name, variable, "", help, FLAG_SWITCH, ENTRY(kind, key), 0, 1 }
+#define KIND_SECRET(name, variable, kind, key, help) \
+    { name, variable, "KEY", help, FLAG_SECRET, ENTRY(kind, key), 0, 0 }
+
+static const struct flag table[] = {
+    TEXT("config", "INFERD_CONFIG", "FILE", config,
+         "the configuration file (default ~/.inferd/config.json, if there is one)"),
     TEXT("backend", "INFERD_BACKEND", "KIND", backend,
-         "serve this one backend instead of a file's: mock or llamacpp"),
+         "serve this one backend instead of a file's: llamacpp, openai-compat,\n"
+         "bedrock-invoke or mock"),
     TEXT("model-path", "INFERD_MODEL_PATH", "FILE", model_path, "the model of --backend llamacpp"),
-    TEXT("model-sha256", "INFERD_MODEL_SHA256", "HEX", model_sha256,
-         "its SHA-256, which is checked before anything reads it"),
-    NUMBER("n-ctx", "INFERD_N_CTX", n_ctx, 1, INT32_MAX,
-           "tokens of context per request (default 8192)"),
-    NUMBER("n-gpu-layers", "INFERD_N_GPU_LAYERS", n_gpu_layers, 0, INT32_MAX,
-           "layers to keep on a GPU (default 0)"),
+    KIND_TEXT("model-sha256", "INFERD_MODEL_SHA256", "HEX", "llamacpp", "sha256",
+              "its SHA-256, which is checked before anything reads it"),
+    KIND_NUMBER("n-ctx", "INFERD_N_CTX", "llamacpp", "n_ctx", 64, 16777216,
+                "tokens of context per request (default 8192)"),
+    KIND_NUMBER("n-gpu-layers", "INFERD_N_GPU_LAYERS", "llamacpp", "n_gpu_layers", INT32_MIN,
+                INT32_MAX, "layers to keep on a GPU (default 0; negative: all)"),
+    KIND_SWITCH("llamacpp-embed", "INFERD_LLAMACPP_EMBED", "llamacpp", "embed", NULL),
+    KIND_NUMBER("llamacpp-embed-pooling", "INFERD_LLAMACPP_EMBED_POOLING", "llamacpp",
+                "embed_pooling", INT32_MIN, INT32_MAX, NULL),
+    KIND_NUMBER("llamacpp-embed-n-ctx", "INFERD_LLAMACPP_EMBED_N_CTX", "llamacpp", "embed_n_ctx",
+                1, UINT32_MAX, NULL),
+    KIND_SWITCH("llamacpp-rerank", "INFERD_LLAMACPP_RERANK", "llamacpp", "rerank", NULL),
+    KIND_NUMBER("llamacpp-rerank-n-ctx", "INFERD_LLAMACPP_RERANK_N_CTX", "llamacpp",
+                "rerank_n_ctx", 1, UINT32_MAX, NULL),
+    KIND_TEXT("chat-template", "INFERD_CHAT_TEMPLATE", "NAME", "llamacpp", "chat_template", NULL),
+    KIND_TEXT("openai-base-url", "INFERD_OPENAI_BASE_URL", "URL", "openai-compat", "base_url",
+              NULL),
+    KIND_SECRET("openai-api-key", "INFERD_OPENAI_API_KEY", "openai-compat", "api_key_env", NULL),
+    KIND_TEXT("openai-model", "INFERD_OPENAI_MODEL", "NAME", "openai-compat", "model", NULL),
+    KIND_NUMBER("openai-timeout-secs", "INFERD_OPENAI_TIMEOUT_SECS", "openai-compat",
+                "timeout_secs", 1, 86400, NULL),
+    KIND_TEXT("bedrock-region", "INFERD_BEDROCK_REGION", "NAME", "bedrock-invoke", "region", NULL),
+    KIND_TEXT("bedrock-model-id", "INFERD_BEDROCK_MODEL_ID", "ID", "bedrock-invoke", "model_id",
+              NULL),
+    KIND_SECRET("bedrock-bearer-token", "AWS_BEARER_TOKEN_BEDROCK", "bedrock-invoke",
+                "bearer_token_env", NULL),
+    KIND_TEXT("bedrock-endpoint", "INFERD_BEDROCK_ENDPOINT", "URL", "bedrock-invoke", "endpoint",
+              NULL),
+    KIND_NUMBER("bedrock-timeout-secs", "INFERD_BEDROCK_TIMEOUT_SECS", "bedrock-invoke",
+                "timeout_secs", 1, 86400, NULL),
     TEXT("runtime-dir", "INFERD_RUNTIME_DIR", "DIR", runtime_dir,
          "where the sockets and the lock lie (default $XDG_RUNTIME_DIR/inferd, else\n"
          "~/.inferd/run, else /tmp/inferd-UID)"),
     TEXT("lock", "INFERD_LOCK", "PATH", lock, "the lock (default inferd.lock there)"),
     TEXT("uds", "INFERD_UDS", "PATH", uds, "the generation socket (default infer.sock there)"),
-    TEXT("admin-addr", "INFERD_ADMIN_ADDR", "PATH", admin_addr,
+    TEXT("admin-addr", "INFERD_ADMIN_ADDR", "PATH", admin,
          "the admin socket (default admin.sock there)"),
+    SWITCH("v2", "INFERD_V2", v2_on, NULL),
+    TEXT("v2-addr", "INFERD_V2_ADDR", "PATH", v2, NULL),
+    TEXT("v2-blob-addr", "INFERD_V2_BLOB_ADDR", "PATH", v2_blob, NULL),
+    SWITCH("embed", "INFERD_EMBED", embed_on, NULL),
+    TEXT("embed-addr", "INFERD_EMBED_ADDR", "PATH", embed, NULL),
+    SWITCH("rerank", "INFERD_RERANK", rerank_on, NULL),
+    TEXT("rerank-addr", "INFERD_RERANK_ADDR", "PATH", rerank, NULL),
+    TEXT("tcp", "INFERD_TCP", "ADDR:PORT", tcp,
+         "serve generation on a loopback address, too; needs a key"),
+    TEXT("v2-tcp", "INFERD_V2_TCP", "ADDR:PORT", tcp_v2, NULL),
+    TEXT("embed-tcp", "INFERD_EMBED_TCP", "ADDR:PORT", tcp_embed, NULL),
+    SECRET("api-key", "INFERD_API_KEY", api_key,
+           "the key that TCP clients begin with; better in the variable or a file"),
+    TEXT("api-key-file", "INFERD_API_KEY_FILE", "FILE", api_key_file,
+         "the file that holds it, readable by nobody else"),
+    SWITCH("tcp-without-key", "INFERD_TCP_WITHOUT_KEY", tcp_without_key,
+           "let every program of this machine in by TCP"),
     TEXT("group", "INFERD_GROUP", "NAME", group, "the group that may use the generation socket"),
+    TEXT("allow-uid", "INFERD_ALLOW_UID", "N,...", allow_uids,
+         "serve these users (beside our own and root) and no others"),
+    TEXT("allow-gid", "INFERD_ALLOW_GID", "N,...", allow_gids, "likewise, these groups"),
     NUMBER("active-permits", "INFERD_ACTIVE_PERMITS", active_permits, 1, 1024,
            "requests that run at a time per backend (default 1)"),
     NUMBER("queue-depth", "INFERD_QUEUE_DEPTH", queue_depth, 0, 1000000,
            "requests that wait beyond those (default 10)"),
+    NUMBER("idle-unload-secs", "INFERD_IDLE_UNLOAD_SECS", idle_unload_secs, 0, 31536000,
+           "end an engine that nobody used for so long; it starts again when it is\n"
+           "needed (default 0: never)"),
     NUMBER("ready-timeout-secs", "INFERD_READY_TIMEOUT_SECS", ready_timeout_secs, 1, 86400,
            "give an engine up that shows no progress in loading for so long (default 30)"),
     NUMBER("drain-timeout-secs", "INFERD_DRAIN_TIMEOUT_SECS", drain_timeout_secs, 0, 86400,
            "let running requests go on for so long after SIGTERM (default 8)"),
-#undef TEXT
-#undef NUMBER
+    NUMBER("write-timeout-secs", "INFERD_WRITE_TIMEOUT_SECS", write_timeout_secs, 0, 86400,
+           "drop a client that takes nothing for so long (default 60; 0: never)"),
+    TEXT("log-level", "INFERD_LOG", "LEVELS", log_level,
+         "what the activity log holds: error, warn, info, debug, off (default info)"),
+    TEXT("log-dir", "INFERD_LOG_DIR", "DIR", log_dir, "where it lies (default ~/.inferd/logs)"),
 };
+/* clang-format on */
 
-enum { FIRST_FLAG = 256 }; /* option numbers beyond any character's */
+/* Options that do nothing but choose an action. */
+enum { OPTION_HELP = 'h', OPTION_VERSION = 'V', OPTION_CHECK = 'C', FIRST_FLAG = 256 };
 
-static enum err set_flag(struct flags *flags, const struct flag *flag, const char *from,
-                         const char *value, struct error *error)
+/* --- values ----------------------------------------------------------------- */
+
+static enum err read_number(const struct flag *flag, const char *from, const char *value,
+                            int64_t *ret, struct error *error)
 {
-    void *at = (char *)flags + flag->at;
-    if (flag->type == FLAG_TEXT) {
-        memcpy(at, &value, sizeof value);
-        return OK;
-    }
     char *end;
     errno = 0;
     long long n = strtoll(value, &end, 10);
@@ -75,10 +150,78 @@ static enum err set_flag(struct flags *flags, const struct flag *flag, const cha
     if (n < flag->lowest || n > flag->highest)
         return fail(error, ERR_INVALID_REQUEST, "%s is %lld; it must be from %lld to %lld", from, n,
                     (long long)flag->lowest, (long long)flag->highest);
-    int64_t number = n;
+    *ret = n;
+    return OK;
+}
+
+static enum err read_switch(const char *from, const char *value, int64_t *ret, struct error *error)
+{
+    bool on = strcmp(value, "true") == 0;
+    if (!on && strcmp(value, "false") != 0)
+        return fail(error, ERR_INVALID_REQUEST, "%s must be true or false, not '%.80s'", from,
+                    value);
+    *ret = on;
+    return OK;
+}
+
+/* Into the entry of a backend of the flag's kind. */
+static enum err set_member(struct flags *flags, const struct flag *flag, json_t *value,
+                           const char *from, struct error *error)
+{
+    if (!value)
+        return fail(error, ERR_INVALID_REQUEST, "%s must be UTF-8", from);
+    if (json_object_set_new(flags_of_kind(flags, flag->kind), flag->key, value) < 0)
+        return fail_nomem(error);
+    return OK;
+}
+
+static enum err set_flag(struct flags *flags, const struct flag *flag, const char *from,
+                         const char *value, struct error *error)
+{
+    void *at = (char *)flags + flag->at;
+    int64_t number = 0;
+    enum err e = OK;
+    switch (flag->type) {
+    case FLAG_TEXT:
+        if (flag->kind)
+            return set_member(flags, flag, json_string(value), from, error);
+        memcpy(at, &value, sizeof value);
+        return OK;
+    case FLAG_SECRET: /* its entry says where it is to be found */
+        if (flag->kind)
+            return set_member(flags, flag, json_string(flag->variable), from, error);
+        memcpy(at, &value, sizeof value);
+        return OK;
+    case FLAG_NUMBER:
+        e = read_number(flag, from, value, &number, error);
+        break;
+    case FLAG_SWITCH:
+        e = read_switch(from, value, &number, error);
+        break;
+    }
+    if (e)
+        return e;
+    if (flag->kind)
+        return set_member(flags, flag,
+                          flag->type == FLAG_SWITCH ? json_boolean(number) : json_integer(number),
+                          from, error);
     memcpy(at, &number, sizeof number);
     return OK;
 }
+
+/* A secret's value, from the argument list to where only we can read it. */
+static enum err hide(struct flags *flags, const struct flag *flag, char **value,
+                     struct error *error)
+{
+    if (setenv(flag->variable, *value, 1) < 0)
+        return fail_nomem(error);
+    explicit_bzero(*value, strlen(*value));
+    *value = getenv(flag->variable);
+    flags->secret_shown = flag->name;
+    return OK;
+}
+
+/* --- from where ------------------------------------------------------------- */
 
 static enum err read_environment(struct flags *flags, struct error *error)
 {
@@ -91,32 +234,52 @@ static enum err read_environment(struct flags *flags, struct error *error)
     return e;
 }
 
+static enum err take_option(struct flags *flags, const struct flag *flag, char *value,
+                            struct error *error)
+{
+    char from[64];
+    snprintf(from, sizeof from, "--%s", flag->name);
+    enum err e = OK;
+    if (flag->type == FLAG_SECRET)
+        e = hide(flags, flag, &value, error);
+    if (e)
+        return e;
+    return set_flag(flags, flag, from, flag->type == FLAG_SWITCH ? "true" : value, error);
+}
+
 static enum err read_arguments(int argc, char **argv, struct flags *flags, struct error *error)
 {
-    struct option options[ARRAY_LEN(table) + 3] = {
-        { "help", no_argument, NULL, 'h' },
-        { "version", no_argument, NULL, 'V' },
+    struct option options[ARRAY_LEN(table) + 4] = {
+        { "help", no_argument, NULL, OPTION_HELP },
+        { "version", no_argument, NULL, OPTION_VERSION },
+        { "check-config", no_argument, NULL, OPTION_CHECK },
     };
     for (size_t i = 0; i < ARRAY_LEN(table); i++)
-        options[i + 2] =
-            (struct option){ table[i].name, required_argument, NULL, FIRST_FLAG + (int)i };
+        options[i + 3] =
+            (struct option){ table[i].name,
+                             table[i].type == FLAG_SWITCH ? no_argument : required_argument, NULL,
+                             FIRST_FLAG + (int)i };
 
     int choice;
     opterr = 0;
     optind = 1;
     while ((choice = getopt_long(argc, argv, ":hV", options, NULL)) != -1) {
-        if (choice == 'h' || choice == 'V') {
-            flags->action = choice == 'h' ? CONFIG_HELP : CONFIG_VERSION;
+        enum err e = OK;
+        switch (choice) {
+        case OPTION_HELP:
+        case OPTION_VERSION:
+            flags->action = choice == OPTION_HELP ? FLAGS_HELP : FLAGS_VERSION;
             return OK;
-        }
-        if (choice == ':')
+        case OPTION_CHECK:
+            flags->action = FLAGS_CHECK;
+            break;
+        case ':':
             return fail(error, ERR_INVALID_REQUEST, "%s needs a value", argv[optind - 1]);
-        if (choice == '?')
+        case '?':
             return fail(error, ERR_INVALID_REQUEST, "unknown option '%.80s'", argv[optind - 1]);
-        const struct flag *flag = &table[choice - FIRST_FLAG];
-        char from[64];
-        snprintf(from, sizeof from, "--%s", flag->name);
-        enum err e = set_flag(flags, flag, from, optarg, error);
+        default:
+            e = take_option(flags, &table[choice - FIRST_FLAG], optarg, error);
+        }
         if (e)
             return e;
     }
@@ -125,23 +288,42 @@ static enum err read_arguments(int argc, char **argv, struct flags *flags, struc
     return OK;
 }
 
+static bool make_kinds(struct flags *flags)
+{
+    flags->kinds = json_object();
+    for (size_t i = 0; i < ARRAY_LEN(table); i++)
+        if (table[i].kind && !json_object_get(flags->kinds, table[i].kind) &&
+            json_object_set_new(flags->kinds, table[i].kind, json_object()) < 0)
+            return false;
+    return flags->kinds != NULL;
+}
+
 enum err flags_read(int argc, char **argv, struct flags *ret, struct error *error)
 {
-    struct flags flags = {
-        .active_permits = -1,
-        .queue_depth = -1,
-        .ready_timeout_secs = -1,
-        .drain_timeout_secs = -1,
-        .n_ctx = -1,
-        .n_gpu_layers = -1,
-    };
-    enum err e = read_environment(&flags, error);
-    if (!e)
-        e = read_arguments(argc, argv, &flags, error);
-    if (!e)
-        *ret = flags;
-    return e;
+    *ret = (struct flags){ .action = FLAGS_RUN };
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        int64_t absent = FLAG_ABSENT;
+        if (!table[i].kind && (table[i].type == FLAG_NUMBER || table[i].type == FLAG_SWITCH))
+            memcpy((char *)ret + table[i].at, &absent, sizeof absent);
+    }
+    if (!make_kinds(ret))
+        return fail_nomem(error);
+    enum err e = read_environment(ret, error);
+    return e ? e : read_arguments(argc, argv, ret, error);
 }
+
+void flags_done(struct flags *flags)
+{
+    json_decref(flags->kinds);
+    flags->kinds = NULL;
+}
+
+json_t *flags_of_kind(const struct flags *flags, const char *kind)
+{
+    return json_object_get(flags->kinds, kind);
+}
+
+/* --- help ------------------------------------------------------------------- */
 
 /* The help of a flag, further lines indented below the first. */
 static void print_help_text(const char *text)
@@ -154,19 +336,23 @@ static void print_help_text(const char *text)
     putchar('\n');
 }
 
-void config_print_help(void)
+void flags_print_help(void)
 {
     printf("usage: inferd-daemon [OPTION]...\n"
            "\n"
            "Keeps one model warm and serves it to the programs of this machine over Unix\n"
-           "sockets.  Runs in the foreground; SIGTERM or SIGINT ends it in order.\n"
+           "sockets.  Runs in the foreground; SIGTERM or SIGINT ends it in order, SIGHUP makes\n"
+           "it read its configuration again.\n"
            "\n");
     for (size_t i = 0; i < ARRAY_LEN(table); i++) {
-        char head[40];
+        char head[48];
+        if (!table[i].help)
+            continue;
         snprintf(head, sizeof head, "--%s %s", table[i].name, table[i].value);
         printf("  %-31s ", head);
         print_help_text(table[i].help);
     }
+    printf("  %-31s say what would be started, or what is wrong, and end\n", "--check-config");
     printf("  %-31s this text\n", "-h, --help");
     printf("  %-31s the version\n", "-V, --version");
     printf("\nEvery option may come from the environment instead, as INFERD_ and its name in\n"

@@ -50,7 +50,7 @@ def test_its_label_is_its_own():
     config = {"backends": [{**SCRIPTED, "name": "builtin"}]}
     with Daemon(config=config, ready=False) as d:
         assert d.wait() == 1
-        assert 'backends[0]: the name "builtin"' in d.stderr()
+        assert '.name "builtin" belongs to the model that ships' in d.stderr()
 
 
 @pytest.mark.parametrize("question, key", [

@@ -134,7 +134,7 @@ def test_an_installation_without_the_fetcher_refuses(store, tmp_path):
 
 
 @pytest.mark.parametrize("change, word", [
-    ({"name": "../x"}, "model.name: invalid model name"),
+    ({"name": "../x"}, "model.name must be a name: invalid model name"),
     ({"name": ""}, "model.name must not be empty"),
     ({"sha256": "A" * 64}, "model.sha256 must be 64 lowercase hex chars"),
     ({"sha256": "a" * 63}, "model.sha256 must be 64 lowercase hex chars"),
