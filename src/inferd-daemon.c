@@ -24,6 +24,8 @@
 #include "base/log.h"
 #include "config/config.h"
 #include "config/place.h"
+#include "journal/accounting.h"
+#include "journal/journal.h"
 #include "serve/conn.h"
 #include "serve/lifecycle.h"
 #include "serve/listen.h"
@@ -32,6 +34,7 @@
 enum {
     EXIT_USAGE = 2,
     LAST_WORDS_MS = 1000, /* for the last frames to leave, once the limit is over */
+    LAST_LINES_MS = 2000, /* for the last lines of the log */
     /* Kept for the next turn instead of being given back to the kernel after each. */
     SPARE_MEMORY = 4 * 1024 * 1024,
     SOCKET_MODE = 0660,
@@ -51,6 +54,8 @@ struct daemon {
 
     uv_loop_t loop;
     struct io io;
+    struct journal journal;
+    struct accounting accounting;
     struct core core;
     struct clients clients;
     struct admin admin;
@@ -74,6 +79,14 @@ static void on_last_words_over(uv_timer_t *timer)
     admin_close(&d->admin, true);
 }
 
+/* Its disk hangs, and the pool would wait for it. */
+static void on_log_stuck(void *owner)
+{
+    struct daemon *d = owner;
+    log_error("ending without the last lines of the activity log: its disk does not answer");
+    _exit(d->exit_code);
+}
+
 /* Let go of all that keeps the loop alive.  Subscribers get a moment to read their
  * last frames; the loop need not wait for that moment once they have. */
 static void finish(struct daemon *d)
@@ -82,6 +95,8 @@ static void finish(struct daemon *d)
         return;
     d->finished = true;
     core_done(&d->core);
+    journal_ended(&d->journal, d->exit_code);
+    journal_close(&d->journal, LAST_LINES_MS, on_log_stuck, d);
     listener_close(d->admin_listener);
     for (size_t i = 0; i < ARRAY_LEN(d->signals); i++)
         uv_close((uv_handle_t *)&d->signals[i], NULL);
@@ -173,18 +188,22 @@ static void start_serving(struct daemon *d)
     log_info("ready at %s", path ? path : "no socket");
 }
 
-static void log_backend(const struct backend *b)
+/* READY, RESTARTING and FAILED, each of which is told once. */
+static void log_backend(struct daemon *d, const struct backend *b)
 {
     const struct capabilities *c = engine_capabilities(b->engine);
     switch (backend_state(b)) {
     case ENGINE_READY:
+        journal_backend(&d->journal, b->name, b->kind, "ready", OK);
         log_info("backend '%s' is ready (%s, pid %d%s%s)", b->name, c->model, engine_pid(b->engine),
                  c->cpu_variant[0] ? ", CPU variant " : "", c->cpu_variant);
         break;
     case ENGINE_RESTARTING:
+        journal_backend(&d->journal, b->name, b->kind, "restarting", backend_why(b)->code);
         log_warn("%s; starting it again", backend_why(b)->message);
         break;
     case ENGINE_FAILED:
+        journal_backend(&d->journal, b->name, b->kind, "failed", backend_why(b)->code);
         log_error("backend '%s' has failed: %s", b->name, backend_why(b)->message);
         break;
     case ENGINE_STOPPED:
@@ -196,7 +215,7 @@ static void log_backend(const struct backend *b)
 static void on_backend_changed(void *owner, struct backend *b)
 {
     struct daemon *d = owner;
-    log_backend(b);
+    log_backend(d, b);
     if (d->draining)
         return;
     if (!d->serving && lifecycle_ready(&d->core))
@@ -214,7 +233,37 @@ static void on_backend_prepares(void *owner, struct backend *b, const char *line
         lifecycle_backend_prepares(&d->admin, &d->core, b, line, len, why);
 }
 
-static const struct core_ops core_ops = { on_backend_changed, on_backend_prepares };
+static void on_engine_died(void *owner, struct backend *b, const struct engine_end *end)
+{
+    struct daemon *d = owner;
+    const struct phase_news *phase = engine_phase(b->engine);
+    const char *ready_on = engine_capabilities(b->engine)->cpu_variant;
+    journal_engine_died(&d->journal,
+                        &(struct engine_death){
+                            .backend = b->name,
+                            .kind = b->kind,
+                            .pid = end->pid,
+                            .signal = end->signal,
+                            .status = end->status,
+                            .phase = end->was_ready ? "ready" : phase_name(phase->phase),
+                            .cpu_variant = end->was_ready ? ready_on : phase->cpu_variant,
+                            .lost = b->running.len,
+                        });
+}
+
+static void on_reported(void *owner, const struct report *report)
+{
+    struct daemon *d = owner;
+    accounting_book(&d->accounting, report);
+    journal_request(&d->journal, report);
+}
+
+static const struct core_ops core_ops = {
+    .reported = on_reported,
+    .engine_died = on_engine_died,
+    .backend_changed = on_backend_changed,
+    .backend_prepares = on_backend_prepares,
+};
 
 /* Engines lie beside the daemon or where they are installed, never in PATH. */
 static enum err find_program(const char *name, char **ret, struct error *error)
@@ -370,6 +419,7 @@ static void set_limits(void)
     setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
     mallopt(M_TRIM_THRESHOLD, SPARE_MEMORY);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error, not an end */
     umask(077);
 }
 
@@ -400,15 +450,30 @@ static void watch_signals(struct daemon *d)
     d->patience.data = d;
 }
 
+static enum err open_journal(struct daemon *d, struct error *error)
+{
+    struct levels levels;
+    enum err e = levels_read(d->config.log_level ? d->config.log_level : "", &levels, error);
+    if (e)
+        return e;
+    log_init("inferd-daemon", levels.all);
+    e = journal_open(&d->journal, &d->loop, d->config.log_dir, &levels, error);
+    journal_started(&d->journal);
+    return e;
+}
+
 static enum err start(struct daemon *d, struct error *error)
 {
     io_init(&d->io, &d->loop);
-    admin_init(&d->admin, &d->io);
-    clients_init(&d->clients, &d->io, &d->core, on_emptied, d);
+    accounting_init(&d->accounting);
+    admin_init(&d->admin, &d->io, &d->journal);
+    clients_init(&d->clients, &d->io, &d->core, &d->journal, on_emptied, d);
     watch_signals(d);
 
-    enum err e = listener_open(&d->io, d->config.admin_path, ADMIN_MODE, (gid_t)-1,
-                               on_admin_connection, d, &d->admin_listener, error);
+    enum err e = open_journal(d, error);
+    if (!e)
+        e = listener_open(&d->io, d->config.admin_path, ADMIN_MODE, (gid_t)-1, on_admin_connection,
+                          d, &d->admin_listener, error);
     if (e)
         return e;
     admin_tell_status(&d->admin, LIFE_STARTING, NULL);
@@ -444,6 +509,8 @@ static int run(struct daemon *d)
     uv_loop_close(&d->loop);
     clients_done(&d->clients);
     admin_done(&d->admin);
+    journal_done(&d->journal);
+    accounting_done(&d->accounting);
     log_info("ended");
     return d->exit_code;
 }
@@ -486,9 +553,9 @@ int main(int argc, char **argv)
     struct error error;
 
     log_init("inferd-daemon", LOG_INFO);
-    /* Two lines of many megabytes may be parsed at a time; more would only fight for
-     * the processors with the loop. */
-    setenv("UV_THREADPOOL_SIZE", "2", 1);
+    /* Two lines of many megabytes may be parsed at a time beside the log; more would only
+     * fight for the processors with the loop. */
+    setenv("UV_THREADPOOL_SIZE", "3", 1);
     set_limits();
     /* Lines of many megabytes grow by mremap(), not by copying, whatever malloc() learns
      * from earlier ones. */

@@ -11,6 +11,7 @@
  */
 #pragma once
 
+#include "core/report.h"
 #include "core/request.h"
 #include "link/engine.h"
 #include "link/job.h"
@@ -37,6 +38,12 @@ struct backend {
 };
 
 struct core_ops {
+    /* A request has ended; see report.h. */
+    void (*reported)(void *owner, const struct report *report);
+
+    /* The process of a backend's engine has died; what it was working on is still there. */
+    void (*engine_died)(void *owner, struct backend *b, const struct engine_end *end);
+
     /* A backend's state or phase has changed. */
     void (*backend_changed)(void *owner, struct backend *b);
 
@@ -86,19 +93,29 @@ const struct error *backend_why(const struct backend *b);
 /* A serial that was never used and never will be. */
 uint64_t core_next_serial(struct core *core);
 
+/* A request on its way in. */
+struct submission {
+    uint64_t serial;
+    char *order; /* the encoded `generate` */
+    size_t order_len;
+    struct sink *sink;
+    struct asker asker; /* copied */
+};
+
 /*
  * Queue a request; its encoded order is taken, on failure too.  The sink hears of it
  * only after the call has returned OK, and until done(), failed() or core_abandon().
+ * What was not queued is not reported.
  *
  * ERR_QUEUE_FULL           every slot is busy and queue_depth requests wait
  * ERR_BACKEND_UNAVAILABLE  no backend can serve, now or by itself later; or draining
  */
-enum err core_submit(struct core *core, uint64_t serial, char *order, size_t len, struct sink *sink,
-                     struct request **ret, struct error *error) MUST_USE;
+enum err core_submit(struct core *core, const struct submission *submission, struct request **ret,
+                     struct error *error) MUST_USE;
 
 /* Nobody waits for it any more: it leaves the queue at once, or the engine is told to
  * stop.  The sink hears no more; the request is no longer the caller's to name. */
-void core_abandon(struct request *r);
+void core_abandon(struct core *core, struct request *r);
 
 /* Its client reads slowly (or reads again): hold (or let go) what it is sent. */
 void core_pause(struct request *r, bool pause);

@@ -12,13 +12,23 @@
 
 /* --- the end of a request --------------------------------------------------- */
 
+static void report(struct core *core, const struct request *r, const struct outcome *outcome,
+                   const struct error *error)
+{
+    enum report_end end = !r->sink ? REPORT_ABANDONED : outcome ? REPORT_DONE : REPORT_FAILED;
+    struct report report = request_report(r, end, error ? error->code : OK, outcome);
+    core->ops->reported(core->owner, &report);
+}
+
 /* `outcome` or `error`, one of them NULL; both if nobody listens. */
-static void end(struct request *r, const struct outcome *outcome, const struct error *error)
+static void end(struct core *core, struct request *r, const struct outcome *outcome,
+                const struct error *error)
 {
     struct sink *sink = r->sink;
     struct backend *b = r->backend;
     struct outcome told = outcome ? *outcome : (struct outcome){ 0 };
     told.queue_ms = (double)(r->started_us - r->submitted_us) / 1000;
+    report(core, r, outcome, error);
 
     request_move(r, REQUEST_DONE, NULL);
     request_free(r);
@@ -32,14 +42,14 @@ static void end_waiting(struct core *core, const struct error *error)
 {
     struct link *first;
     while ((first = list_first(&core->waiting)))
-        end(CONTAINER_OF(first, struct request, link), NULL, error);
+        end(core, CONTAINER_OF(first, struct request, link), NULL, error);
 }
 
 static void end_running(struct backend *b, const struct error *error)
 {
     struct link *first;
     while ((first = list_first(&b->running)))
-        end(CONTAINER_OF(first, struct request, link), NULL, error);
+        end(b->core, CONTAINER_OF(first, struct request, link), NULL, error);
 }
 
 /* --- to the engine ---------------------------------------------------------- */
@@ -84,12 +94,20 @@ static void on_news(void *owner, const struct event *event)
     if (!r)
         return;
     if (event->kind == EVENT_TEXT) {
+        request_note_text(r);
         if (r->sink)
             r->sink->ops->text(r->sink, event->text_kind, event->text);
         return;
     }
-    end(r, event->kind == EVENT_DONE ? &event->outcome : NULL, &event->error);
+    bool done = event->kind == EVENT_DONE;
+    end(b->core, r, done ? &event->outcome : NULL, done ? NULL : &event->error);
     core_pump(b->core);
+}
+
+static void on_died(void *owner, const struct engine_end *end)
+{
+    struct backend *b = owner;
+    b->core->ops->engine_died(b->core->owner, b, end);
 }
 
 static void on_lost(void *owner, const struct error *why)
@@ -106,7 +124,7 @@ static void on_changed(void *owner)
     core_pump(b->core);
 }
 
-static const struct engine_ops engine_ops = { on_changed, on_news, on_lost };
+static const struct engine_ops engine_ops = { on_changed, on_news, on_died, on_lost };
 
 /* --- what others call ------------------------------------------------------- */
 
@@ -164,15 +182,15 @@ uint64_t core_next_serial(struct core *core)
     return ++core->last_serial;
 }
 
-enum err core_submit(struct core *core, uint64_t serial, char *order, size_t len, struct sink *sink,
-                     struct request **ret, struct error *error)
+enum err core_submit(struct core *core, const struct submission *submission, struct request **ret,
+                     struct error *error)
 {
     enum err e = core_admit(core, error);
     if (e) {
-        free(order);
+        free(submission->order);
         return e;
     }
-    struct request *r = request_new(serial, order, len, sink);
+    struct request *r = request_new(submission);
     if (!r)
         return fail_nomem(error);
     *ret = r;
@@ -181,11 +199,11 @@ enum err core_submit(struct core *core, uint64_t serial, char *order, size_t len
     return OK;
 }
 
-void core_abandon(struct request *r)
+void core_abandon(struct core *core, struct request *r)
 {
     r->sink = NULL;
     if (r->state == REQUEST_WAITING) {
-        end(r, NULL, NULL);
+        end(core, r, NULL, NULL);
     } else {
         struct backend *b = r->backend;
         request_move(r, REQUEST_CANCELLING, &b->running);

@@ -18,6 +18,15 @@ enum report_end {
     REPORT_REFUSED,   /* never admitted: undecodable, invalid, too large, queue full */
 };
 
+/* Who asks, and how. */
+struct asker {
+    uid_t uid;             /* (uid_t)-1 where nobody attests it */
+    pid_t pid;             /* likewise -1 */
+    const char *label;     /* the caller's executable; "" unknown */
+    const char *surface;   /* "v1" */
+    const char *client_id; /* as the client wrote it; "" or NULL: none */
+};
+
 /* The pauses between the pieces of an answer. */
 struct gaps {
     uint64_t n;
@@ -30,14 +39,9 @@ struct report {
     enum err error;  /* FAILED, REFUSED */
     uint64_t serial; /* 0: it never had one */
 
-    uid_t uid;         /* of its caller; (uid_t)-1 where nobody attests it */
-    pid_t pid;         /* likewise -1 */
-    const char *label; /* the caller's executable; "" unknown */
-
-    const char *surface;   /* "v1" */
-    const char *client_id; /* as the client wrote it; "" or NULL: none */
-    const char *backend;   /* its label; NULL: none took it */
-    const char *kind;      /* of that backend */
+    struct asker asker;
+    const char *backend; /* its label; NULL: none took it */
+    const char *kind;    /* of that backend */
 
     enum stop_reason stop; /* DONE */
     uint64_t prompt_tokens;

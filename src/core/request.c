@@ -3,7 +3,10 @@
  */
 #include "core/request.h"
 
+#include <string.h>
+
 #include "base/clock.h"
+#include "core/core.h"
 
 /* Which states each may become, one bit each. */
 static const unsigned next_states[] = {
@@ -14,17 +17,22 @@ static const unsigned next_states[] = {
 #undef TO
 };
 
-struct request *request_new(uint64_t serial, char *order, size_t len, struct sink *sink)
+struct request *request_new(const struct submission *s)
 {
     struct request *r = calloc(1, sizeof *r);
-    if (!r) {
-        free(order);
+    char *id = strdup(s->asker.client_id ? s->asker.client_id : "");
+    if (!r || !id) {
+        free(s->order);
+        free(id);
+        free(r);
         return NULL;
     }
-    r->serial = serial;
-    r->order = order;
-    r->order_len = len;
-    r->sink = sink;
+    r->serial = s->serial;
+    r->order = s->order;
+    r->order_len = s->order_len;
+    r->sink = s->sink;
+    r->asker = s->asker;
+    r->asker.client_id = id;
     r->submitted_us = clock_us();
     return r;
 }
@@ -33,7 +41,48 @@ void request_free(struct request *r)
 {
     assert(!r->list);
     free(r->order);
+    free((char *)r->asker.client_id);
     free(r);
+}
+
+void request_note_text(struct request *r)
+{
+    int64_t now = clock_us();
+    if (r->first_text_us) {
+        int64_t gap = now - r->last_text_us;
+        r->gaps.n++;
+        r->gaps.sum_us += gap;
+        if (gap > r->gaps.longest_us)
+            r->gaps.longest_us = gap;
+    } else {
+        r->first_text_us = now;
+    }
+    r->last_text_us = now;
+}
+
+struct report request_report(const struct request *r, enum report_end end, enum err error,
+                             const struct outcome *outcome)
+{
+    int64_t now = clock_us();
+    struct report report = {
+        .end = end,
+        .error = error,
+        .serial = r->serial,
+        .asker = r->asker,
+        .backend = r->backend ? r->backend->name : NULL,
+        .kind = r->backend ? r->backend->kind : NULL,
+        .queue_us = (r->started_us ? r->started_us : now) - r->submitted_us,
+        .first_text_us = r->first_text_us ? r->first_text_us - r->submitted_us : -1,
+        .total_us = now - r->submitted_us,
+        .gaps = r->gaps,
+    };
+    if (outcome) {
+        report.stop = outcome->stop;
+        report.prompt_tokens = outcome->prompt_tokens;
+        report.completion_tokens = outcome->completion_tokens;
+        report.cached_tokens = outcome->cached_tokens;
+    }
+    return report;
 }
 
 /* What is true of a request in each state; see request.h. */

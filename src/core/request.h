@@ -19,6 +19,7 @@
 #pragma once
 
 #include "base/list.h"
+#include "core/report.h"
 #include "proto/engine.h"
 
 struct backend;
@@ -64,12 +65,25 @@ struct request {
     size_t order_len;
     struct sink *sink;       /* borrowed; NULL once nobody listens */
     struct backend *backend; /* that runs it; NULL before */
+    struct asker asker;      /* its client_id is owned; the other texts outlive it */
     int64_t submitted_us;
-    int64_t started_us; /* when the engine got it */
+    int64_t started_us;    /* when the engine got it; 0: not yet */
+    int64_t first_text_us; /* when the first and the last piece of the answer came; 0: none */
+    int64_t last_text_us;
+    struct gaps gaps;
 };
 
-/* Takes `order`, on failure too.  NULL without memory. */
-struct request *request_new(uint64_t serial, char *order, size_t len, struct sink *sink);
+struct submission;
+
+/* Takes the order, on failure too.  NULL without memory. */
+struct request *request_new(const struct submission *s);
+
+/* A piece of its answer has come. */
+void request_note_text(struct request *r);
+
+/* Its story, to be told once; `outcome` is what the engine said at its end, or NULL. */
+struct report request_report(const struct request *r, enum report_end end, enum err error,
+                             const struct outcome *outcome);
 
 /* Frees one that is DONE or still NEW. */
 void request_free(struct request *r);

@@ -50,6 +50,12 @@ void record_number(struct record *r, const char *name, int64_t number)
     add(r, name, FIELD_NUMBER)->number = number;
 }
 
+void record_ms(struct record *r, const char *name, int64_t us)
+{
+    if (us >= 0)
+        add(r, name, FIELD_MS)->number = us;
+}
+
 void record_flag(struct record *r, const char *name, bool flag)
 {
     add(r, name, FIELD_FLAG)->number = flag;
@@ -84,6 +90,8 @@ static enum err put_field(struct buf *out, const struct field *f)
         return put_text(out, f->text);
     case FIELD_NUMBER:
         return buf_printf(out, "%lld", (long long)f->number);
+    case FIELD_MS:
+        return buf_printf(out, "%lld.%03d", (long long)(f->number / 1000), (int)(f->number % 1000));
     case FIELD_FLAG:
         return buf_append_str(out, f->number ? "true" : "false");
     }

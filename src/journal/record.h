@@ -31,7 +31,7 @@ struct record {
     size_t n_fields;
     struct field {
         const char *name;
-        enum { FIELD_TEXT, FIELD_NUMBER, FIELD_FLAG } kind;
+        enum { FIELD_TEXT, FIELD_NUMBER, FIELD_FLAG, FIELD_MS } kind;
         struct slice text;
         int64_t number;
     } fields[RECORD_FIELDS_MAX];
@@ -44,6 +44,8 @@ void record_init(struct record *r, const char *component, enum log_level level, 
 void record_text(struct record *r, const char *name, const char *text);
 void record_slice(struct record *r, const char *name, struct slice text);
 void record_number(struct record *r, const char *name, int64_t number);
+/* Milliseconds with three decimals; a negative time leaves the field out. */
+void record_ms(struct record *r, const char *name, int64_t us);
 void record_flag(struct record *r, const char *name, bool flag);
 
 /* Append the line, newline included, or nothing on failure. */

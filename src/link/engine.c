@@ -310,8 +310,10 @@ static void on_ended(void *owner, const struct child_end *end)
     struct engine *e = owner;
     bool was_ready = e->state == ENGINE_READY;
     const char *variant = was_ready ? e->capabilities.cpu_variant : e->phase.cpu_variant;
+    struct engine_end told = { child_pid(e->child), end->signal, end->status, was_ready };
     e->child = NULL;
     explain(e, end);
+    e->ops->died(e->owner, &told);
 
     if (was_ready && clock_ms() - e->ready_since >= STEADY_MS)
         e->deaths = 0;

@@ -34,12 +34,24 @@ enum engine_state {
 
 struct engine;
 
+/* How a process ended that was to go on. */
+struct engine_end {
+    int pid;
+    int signal; /* that killed it; 0 if it exited */
+    int status; /* its exit code */
+    bool was_ready;
+};
+
 struct engine_ops {
     /* The state, the phase or both have changed. */
     void (*changed)(void *owner);
 
     /* News of a request: TEXT, DONE or ERROR with its serial. */
     void (*news)(void *owner, const struct event *event);
+
+    /* The process died; phase and capabilities are still those of the dead.  `lost` (if it
+     * was READY) and `changed` follow. */
+    void (*died)(void *owner, const struct engine_end *end);
 
     /* The process died: nothing more will come of what it was working on. */
     void (*lost)(void *owner, const struct error *why);

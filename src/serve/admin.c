@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "serve/peer.h"
 
 enum {
     BEHIND_MAX = 256, /* events a subscriber may be behind */
@@ -71,9 +72,9 @@ static void tell_all(struct admin *a, const struct buf *frames)
         tell_one(s, frames);
 }
 
-void admin_init(struct admin *a, struct io *io)
+void admin_init(struct admin *a, struct io *io, struct journal *journal)
 {
-    *a = (struct admin){ .io = io };
+    *a = (struct admin){ .io = io, .journal = journal };
     list_init(&a->subscribers);
     buf_init(&a->capabilities, FRAMES_MAX);
     buf_init(&a->state, FRAMES_MAX);
@@ -110,21 +111,25 @@ void admin_accept(struct admin *a, int fd)
         free(s);
         return;
     }
+    struct peer peer = peer_of(fd);
+    struct visitor visitor = { "admin", "unix", peer.uid, peer.gid, peer.pid, NULL };
+    journal_accepted(a->journal, &visitor);
     list_append(&a->subscribers, &s->link);
     if (stream_write(&s->stream, a->capabilities.at, a->capabilities.len) ||
         stream_write(&s->stream, a->state.at, a->state.len))
         drop(s);
 }
 
-/* `event` is the state from now on. */
-static void tell_event(struct admin *a)
+/* `event` is the state from now on; false if it was before. */
+static bool tell_event(struct admin *a)
 {
     if (a->event.len == a->state.len && memcmp(a->event.at, a->state.at, a->state.len) == 0)
-        return;
+        return false;
     struct buf before = a->state;
     a->state = a->event;
     a->event = before;
     tell_all(a, &a->state);
+    return true;
 }
 
 void admin_tell_status(struct admin *a, enum lifecycle life, const struct phase_news *phase)
@@ -132,8 +137,8 @@ void admin_tell_status(struct admin *a, enum lifecycle life, const struct phase_
     buf_clear(&a->event);
     if (admin_put_status(&a->event, life, phase))
         log_error("no memory to tell that the state is %s", lifecycle_name(life));
-    else
-        tell_event(a);
+    else if (tell_event(a))
+        journal_state(a->journal, lifecycle_name(life), phase ? phase_name(phase->phase) : NULL);
 }
 
 void admin_tell_foreign(struct admin *a, const json_t *tree)

@@ -8,17 +8,19 @@
 #pragma once
 
 #include "base/stream.h"
+#include "journal/journal.h"
 #include "wire/admin.h"
 
 struct admin {
     struct io *io;
+    struct journal *journal;
     struct list subscribers;
     struct buf capabilities; /* of all backends, as they are told to a newcomer */
     struct buf state;        /* the last lifecycle frame */
     struct buf event;        /* the one being told */
 };
 
-void admin_init(struct admin *a, struct io *io);
+void admin_init(struct admin *a, struct io *io, struct journal *journal);
 
 /* Disconnects everybody after what was said has left, or with `now` at once. */
 void admin_close(struct admin *a, bool now);

@@ -75,7 +75,7 @@ static void close_conn(struct conn *c)
 {
     struct clients *clients = c->clients;
     if (c->request)
-        core_abandon(TAKE(c->request));
+        core_abandon(clients->core, TAKE(c->request));
     if (c->job) {
         c->job->conn = NULL;
         uv_cancel((uv_req_t *)&c->job->work); /* unless it is under way already */
@@ -188,6 +188,34 @@ static const struct sink_ops sink_ops = { on_text, on_done, on_failed };
 
 /* --- a line ----------------------------------------------------------------- */
 
+static struct asker asker_of(const struct conn *c, const char *client_id)
+{
+    return (struct asker){
+        .uid = c->peer.uid,
+        .pid = c->peer.pid,
+        .label = "",
+        .surface = c->surface->name,
+        .client_id = client_id,
+    };
+}
+
+/* A request ends here and core never had it: to the books. */
+static void report_refusal(const struct conn *c, uint64_t serial, const char *client_id,
+                           enum err code)
+{
+    struct core *core = c->clients->core;
+    struct report report = {
+        .end = REPORT_REFUSED,
+        .error = code,
+        .serial = serial,
+        .asker = asker_of(c, client_id),
+        .queue_us = -1,
+        .first_text_us = -1,
+        .total_us = -1,
+    };
+    core->ops->reported(core->owner, &report);
+}
+
 /* The client can't be followed any further. */
 static void tell_off(struct conn *c, const struct error *error)
 {
@@ -204,11 +232,24 @@ static void refuse(struct conn *c, const struct error *error)
     send_scratch(c, made);
 }
 
+static enum err submit(struct conn *c, uint64_t serial, struct decoded *d, struct error *error)
+{
+    struct submission submission = {
+        .serial = serial,
+        .order = TAKE(d->order),
+        .order_len = d->order_len,
+        .sink = &c->sink,
+        .asker = asker_of(c, d->ask.id),
+    };
+    return core_submit(c->clients->core, &submission, &c->request, error);
+}
+
 /* Leaves the connection SERVING, READING (refused), LINGERING or closed. */
 static void take_decoded(struct conn *c, uint64_t serial, struct decoded *d)
 {
     if (d->e == ERR_PROTOCOL) {
         d->error.code = ERR_INVALID_REQUEST;
+        report_refusal(c, serial, NULL, d->error.code);
         tell_off(c, &d->error);
         return;
     }
@@ -220,10 +261,11 @@ static void take_decoded(struct conn *c, uint64_t serial, struct decoded *d)
     struct error error = d->error;
     enum err e = d->e;
     if (!e)
-        e = core_submit(c->clients->core, serial, TAKE(d->order), d->order_len, &c->sink,
-                        &c->request, &error);
-    if (e)
+        e = submit(c, serial, d, &error);
+    if (e) {
+        report_refusal(c, serial, d->ask.id, e);
         refuse(c, &error);
+    }
 }
 
 static void decode_on_pool(uv_work_t *work)
@@ -304,6 +346,7 @@ static void advance(struct conn *c)
         } else {
             if (error.code == ERR_PROTOCOL)
                 error.code = ERR_INVALID_REQUEST;
+            report_refusal(c, 0, NULL, error.code);
             tell_off(c, &error);
         }
     }
@@ -380,9 +423,15 @@ static const struct stream_ops stream_ops = { on_readable, on_flushed, on_gone }
 /* --- what others call ------------------------------------------------------- */
 
 void clients_init(struct clients *clients, struct io *io, struct core *core,
-                  void (*emptied)(void *owner), void *owner)
+                  struct journal *journal, void (*emptied)(void *owner), void *owner)
 {
-    *clients = (struct clients){ .io = io, .core = core, .emptied = emptied, .owner = owner };
+    *clients = (struct clients){
+        .io = io,
+        .core = core,
+        .journal = journal,
+        .emptied = emptied,
+        .owner = owner,
+    };
     list_init(&clients->conns);
     /* The longest frame is the last one of the longest answer, every byte escaped. */
     buf_init(&clients->scratch, (size_t)ANSWER_BYTES_MAX * 6 + REQUEST_BYTES_MAX);
@@ -396,17 +445,22 @@ void clients_done(struct clients *clients)
 void clients_accept(struct clients *clients, int fd, const struct surface *surface)
 {
     struct error error;
+    struct peer peer = peer_of(fd);
+    struct visitor visitor = { surface->name, "unix", peer.uid, peer.gid, peer.pid, NULL };
     struct conn *c = calloc(1, sizeof *c);
     if (!c) {
         close(fd);
+        journal_refused(clients->journal, &visitor, "no_memory");
         return;
     }
-    c->peer = peer_of(fd);
+    c->peer = peer;
     if (stream_open(clients->io, &c->stream, fd, &stream_ops, &error)) {
         log_warn("refusing a connection of pid %d: %s", (int)c->peer.pid, error.message);
+        journal_refused(clients->journal, &visitor, "no_resources");
         free(c);
         return;
     }
+    journal_accepted(clients->journal, &visitor);
     c->clients = clients;
     c->surface = surface;
     c->sink.ops = &sink_ops;

@@ -22,11 +22,13 @@
 #pragma once
 
 #include "core/core.h"
+#include "journal/journal.h"
 #include "wire/surface.h"
 
 struct clients {
     struct io *io;
     struct core *core;
+    struct journal *journal;
     struct list conns;
     struct buf scratch; /* frames on their way to a stream */
     bool draining;
@@ -35,7 +37,7 @@ struct clients {
 };
 
 void clients_init(struct clients *clients, struct io *io, struct core *core,
-                  void (*emptied)(void *owner), void *owner);
+                  struct journal *journal, void (*emptied)(void *owner), void *owner);
 
 /* No connections may be left. */
 void clients_done(struct clients *clients);

@@ -27,9 +27,7 @@ static struct report answered(void)
 {
     return (struct report){
         .end = REPORT_DONE,
-        .uid = 1000,
-        .label = "/bin/a",
-        .surface = "v1",
+        .asker = { .uid = 1000, .label = "/bin/a", .surface = "v1" },
         .backend = "main",
         .kind = "mock",
         .prompt_tokens = 10,
@@ -46,9 +44,7 @@ static struct report ended(enum report_end end, enum err error)
 {
     return (struct report){ .end = end,
                             .error = error,
-                            .uid = 1000,
-                            .label = "/bin/a",
-                            .surface = "v1",
+                            .asker = { .uid = 1000, .label = "/bin/a", .surface = "v1" },
                             .queue_us = -1,
                             .first_text_us = -1,
                             .total_us = -1 };
@@ -57,8 +53,8 @@ static struct report ended(enum report_end end, enum err error)
 static void book_answered(uid_t uid, const char *label)
 {
     struct report r = answered();
-    r.uid = uid;
-    r.label = label;
+    r.asker.uid = uid;
+    r.asker.label = label;
     accounting_book(&books, &r);
 }
 

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#include "journal/levels.h"
+#include "base/levels.h"
 
 static struct levels read_levels(const char *text)
 {

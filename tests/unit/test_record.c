@@ -45,9 +45,12 @@ static void keys_are_in_order(void **state UNUSED)
     record_text(&r, "backend", "main");
     record_flag(&r, "stream", true);
     record_text(&r, "absent", NULL);
-    assert_line(&r, "{\"backend\":\"main\",\"component\":\"activity\",\"level\":\"info\","
-                    "\"msg\":\"request_done\",\"prompt_tokens\":-3,\"stream\":true,"
-                    "\"t\":\"2025-11-25T19:04:05.123456+00:00\"}\n");
+    record_ms(&r, "queue_ms", 12045);
+    record_ms(&r, "never_ms", -1);
+    assert_line(&r,
+                "{\"backend\":\"main\",\"component\":\"activity\",\"level\":\"info\","
+                "\"msg\":\"request_done\",\"prompt_tokens\":-3,\"queue_ms\":12.045,\"stream\":true,"
+                "\"t\":\"2025-11-25T19:04:05.123456+00:00\"}\n");
 }
 
 /* What becomes of a text on its way into the log. */

@@ -1,7 +1,7 @@
 /*
  * levels.c - see levels.h.
  */
-#include "journal/levels.h"
+#include "base/levels.h"
 
 #include <stdio.h>
 #include <string.h>
