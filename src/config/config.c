@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/levels.h"
 #include "config/source.h"
 
 enum {
@@ -308,6 +309,12 @@ static void settle_backends(struct config *c)
     }
 }
 
+static enum err check_log_level(const struct config *c, struct error *error)
+{
+    struct levels unused;
+    return c->log_level ? levels_read(c->log_level, &unused, error) : OK;
+}
+
 enum err config_read(const struct flags *flags, struct config *config, struct findings *findings,
                      struct error *error)
 {
@@ -332,6 +339,8 @@ enum err config_read(const struct flags *flags, struct config *config, struct fi
         e = expand_home(&config->models_home, error);
     if (!e)
         e = expand_home(&config->log_dir, error);
+    if (!e)
+        e = check_log_level(config, error);
     if (!e)
         settle_backends(config);
     return e;
