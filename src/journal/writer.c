@@ -23,6 +23,7 @@ enum {
     GATHER_MS = 20,
     GATHER_BYTES = 64 * 1024, /* so many do not wait for that moment */
     RETRY_MS = 1000,
+    NOTICE_BYTES = 1024,      /* room for the line that says how many are missing */
     KEPT_MEMORY = 256 * 1024, /* a buffer that grew beyond it goes back */
 };
 
@@ -119,6 +120,19 @@ static void wait_for(struct writer *w, uint64_t ms)
     uv_timer_start(&w->timer, on_timer, ms, 0);
 }
 
+static void queue(struct writer *w, struct record *r)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    size_t before = w->pending.len;
+    enum err e = record_put(r, &now, &w->pending);
+    if (e || w->pending.len + w->under_way > WRITER_BYTES_MAX) {
+        w->pending.len = before;
+        w->lost++;
+        w->lost_now++;
+    }
+}
+
 static void tell_failure(struct writer *w)
 {
     if (!w->broken)
@@ -132,12 +146,12 @@ static void tell_recovery(struct writer *w)
         log_info("the activity log is written again; %llu lines were lost meanwhile",
                  (unsigned long long)w->lost_now);
     w->broken = false;
-    if (w->lost_now > 0) {
+    if (w->lost_now > 0 && w->pending.len + w->under_way < WRITER_BYTES_MAX - NOTICE_BYTES) {
         struct record r;
         record_init(&r, "journal", LOG_WARN, "lines_lost");
         record_number(&r, "lost", (int64_t)w->lost_now);
         w->lost_now = 0;
-        writer_add(w, &r);
+        queue(w, &r);
     }
 }
 
@@ -219,16 +233,7 @@ enum err writer_new(uv_loop_t *loop, const char *directory, struct writer **ret,
 
 void writer_add(struct writer *w, struct record *r)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    size_t before = w->pending.len;
-    bool full = record_put(r, &now, &w->pending) != OK;
-    if (full || w->pending.len + w->under_way > WRITER_BYTES_MAX) {
-        w->pending.len = before;
-        w->lost++;
-        w->lost_now++;
-        return;
-    }
+    queue(w, r);
     if (!w->busy && !w->closing && !w->broken)
         go_on(w);
 }

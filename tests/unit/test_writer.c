@@ -155,6 +155,27 @@ static void a_disk_that_says_no_loses_nothing_at_first(void **state UNUSED)
     free(text);
 }
 
+static bool said_how_many(void)
+{
+    CLEANUP(free_ptr) char *text = size_of(0) > 0 ? text_of(0) : NULL;
+    return text && strstr(text, "\"lost\":7,\"msg\":\"lines_lost\"");
+}
+
+static void a_disk_that_says_no_for_long_is_told_of(void **state UNUSED)
+{
+    block_directory();
+    add("one");
+    run_until(is_broken);
+    while (writer_lost(writer) < 7)
+        add("more");
+    assert_int_equal(unlink(rig.dir), 0);
+    run_until(said_how_many);
+    add("last");
+    close_writer();
+    CLEANUP(free_ptr) char *text = text_of(0);
+    assert_non_null(strstr(text, "\"text\":\"last\""));
+}
+
 static void closing_gives_a_broken_disk_up(void **state UNUSED)
 {
     block_directory();
@@ -198,10 +219,15 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(nothing_said_nothing_made),      TEST(lines_are_written_by_themselves),
-        TEST(closing_writes_what_is_queued),  TEST(secrets_are_taken_out),
-        TEST(what_is_too_much_is_counted),    TEST(a_disk_that_says_no_loses_nothing_at_first),
-        TEST(closing_gives_a_broken_disk_up), TEST(a_write_that_hangs_is_told),
+        TEST(nothing_said_nothing_made),
+        TEST(lines_are_written_by_themselves),
+        TEST(closing_writes_what_is_queued),
+        TEST(secrets_are_taken_out),
+        TEST(what_is_too_much_is_counted),
+        TEST(a_disk_that_says_no_loses_nothing_at_first),
+        TEST(a_disk_that_says_no_for_long_is_told_of),
+        TEST(closing_gives_a_broken_disk_up),
+        TEST(a_write_that_hangs_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
