@@ -26,6 +26,7 @@
 #include "config/place.h"
 #include "journal/accounting.h"
 #include "journal/journal.h"
+#include "journal/redact.h"
 #include "serve/conn.h"
 #include "serve/lifecycle.h"
 #include "serve/listen.h"
@@ -54,6 +55,7 @@ struct daemon {
 
     uv_loop_t loop;
     struct io io;
+    struct redactor *redactor; /* for standard error */
     struct journal journal;
     struct accounting accounting;
     struct core core;
@@ -529,6 +531,13 @@ static void release(struct daemon *d)
     config_done(&d->config);
     flags_done(&d->flags);
     close_fd(&d->lock_fd);
+    log_set_filter(NULL, NULL);
+    redactor_free(d->redactor);
+}
+
+static enum err without_secrets(void *redactor, const char *line, size_t len, struct buf *out)
+{
+    return redact(redactor, line, len, out);
 }
 
 /* Say what was found; what is wrong, with what it stands for. */
@@ -536,6 +545,11 @@ static int configure_and_run(struct daemon *d)
 {
     struct findings findings = { 0 };
     struct error error;
+    if (redactor_new(&d->redactor, &error)) {
+        log_error("%s", error.message);
+        return EXIT_FAILURE;
+    }
+    log_set_filter(without_secrets, d->redactor);
     enum err e = config_read(&d->flags, &d->config, &findings, &error);
     for (size_t i = 0; i < findings.n; i++)
         log_line(findings.at[i].wrong ? LOG_ERROR : LOG_WARN, "%s", findings.at[i].text);

@@ -12,6 +12,13 @@
 
 static const char *log_name = "inferd";
 static enum log_level log_level = LOG_INFO;
+static log_filter *filter;
+static void *filter_context;
+
+enum {
+    LINE_BYTES_MAX = 1024,
+    FILTERED_BYTES_MAX = 64 * 1024, /* what is put in for secrets may be longer than they */
+};
 
 static const char *const level_names[] = {
     [LOG_ERROR] = "error",
@@ -26,12 +33,42 @@ void log_init(const char *name, enum log_level level)
     log_level = level;
 }
 
+void log_set_filter(log_filter *new_filter, void *context)
+{
+    filter = new_filter;
+    filter_context = context;
+}
+
+/* A name with a newline or an escape in it shall not look like a line of ours. */
+static void tame(char *line, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
+            line[i] = '?';
+}
+
+/* A log nobody reads must not stop the program: what can't be written is lost. */
+static void put(const char *line, size_t n)
+{
+    ssize_t written = write(STDERR_FILENO, line, n);
+    (void)written;
+}
+
+static void put_filtered(const char *line, size_t n)
+{
+    struct buf out;
+    buf_init(&out, FILTERED_BYTES_MAX);
+    if (!filter(filter_context, line, n, &out))
+        put(out.at, out.len);
+    buf_done(&out);
+}
+
 void log_line(enum log_level level, const char *fmt, ...)
 {
     if (level > log_level)
         return;
 
-    char line[1024];
+    char line[LINE_BYTES_MAX];
     struct timespec now;
     struct tm utc;
     clock_gettime(CLOCK_REALTIME, &now);
@@ -48,9 +85,10 @@ void log_line(enum log_level level, const char *fmt, ...)
         n += (size_t)more;
     if (n >= sizeof line)
         n = utf8_whole(line, sizeof line - 1);
+    tame(line, n);
     line[n++] = '\n';
-
-    /* A log nobody reads must not stop the program: what can't be written is lost. */
-    ssize_t written = write(STDERR_FILENO, line, n);
-    (void)written;
+    if (filter)
+        put_filtered(line, n);
+    else
+        put(line, n);
 }

@@ -6,16 +6,23 @@
  * log's business, not this one's.
  *
  *     log_warn("engine '%s' died by %s; starting it again in %d ms", ...);
+ *
+ * A line is a line: control characters in what it quotes become '?'.
  */
 #pragma once
 
-#include "base/error.h"
+#include "base/buf.h"
 
 enum log_level { LOG_OFF, LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
 /* Lines above `level` are dropped (OFF: all); INFO unless this was called.  `name` stands
  * before each line and is kept, not copied. */
 void log_init(const char *name, enum log_level level);
+
+/* What every line passes through before it is written: append what may be seen of it to
+ * `out`.  A line that fails is not written.  Then only one thread may log. */
+typedef enum err log_filter(void *context, const char *line, size_t len, struct buf *out);
+void log_set_filter(log_filter *filter, void *context);
 
 void log_line(enum log_level level, const char *fmt, ...) PRINTF(2, 3);
 

@@ -295,7 +295,10 @@ static void explain(struct engine *e, const struct child_end *end)
 {
     if (e->why.code != OK)
         return;
-    if (end->protocol.code != OK)
+    /* What it said while it had requests may quote one. */
+    if (end->protocol.code == ERR_PROTOCOL && e->state == ENGINE_READY)
+        fail(&e->why, ERR_PROTOCOL, "engine '%s' broke the protocol", e->setup.name);
+    else if (end->protocol.code != OK)
         e->why = end->protocol;
     else if (end->signal)
         fail(&e->why, ERR_BACKEND_UNAVAILABLE, "engine '%s' died of %s", e->setup.name,

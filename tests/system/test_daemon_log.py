@@ -2,15 +2,13 @@
 along."""
 import json
 import os
-import pathlib
 import resource
 import signal
-import socket
 import stat
 
 import pytest
 
-from daemon import FACTOR, SCRIPTED, Daemon, until
+from daemon import FACTOR, until
 
 MIB = 1024 * 1024
 
