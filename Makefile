@@ -27,6 +27,7 @@ demo: all  ## start a daemon, ask it a question, show its state, stop it
 bench: all  ## measure, side by side with others, and print the figures
 	@$(SETUP) bench
 	@bench/roundtrip
+	@bench/operations
 	@bench/fetch
 
 asan: setup  ## the tests under AddressSanitizer and UndefinedBehaviorSanitizer

@@ -28,6 +28,7 @@ static const char usage[] =
     "  --socket PATH      the server's Unix socket\n"
     "  --protocol NAME    v1 (default) or redis, which sends PING\n"
     "  --connections N    clients, each with one request at a time (default 1)\n"
+    "  --reconnect        each request on a connection of its own\n"
     "  --requests N       end after so many requests in all (default 10000)\n"
     "  --seconds N        end after so many seconds instead\n"
     "  --bytes N          length of a request's prompt (default 64)\n"
@@ -45,13 +46,14 @@ struct options {
     const char *socket;
     const struct protocol *protocol;
     bool json;
+    bool reconnect;
     bool help;
     int64_t connections, requests, seconds, bytes, max_tokens, patience;
 };
 
 /* --- the command line ------------------------------------------------------------ */
 
-enum flag_type { FLAG_PROTOCOL, FLAG_SOCKET, FLAG_JSON, FLAG_HELP, FLAG_NUMBER };
+enum flag_type { FLAG_PROTOCOL, FLAG_SOCKET, FLAG_JSON, FLAG_RECONNECT, FLAG_HELP, FLAG_NUMBER };
 
 static const struct flag {
     const char *name;
@@ -66,6 +68,7 @@ static const struct flag {
     { "socket", FLAG_SOCKET, 0, 0, 0 },
     { "protocol", FLAG_PROTOCOL, 0, 0, 0 },
     { "json", FLAG_JSON, 0, 0, 0 },
+    { "reconnect", FLAG_RECONNECT, 0, 0, 0 },
     { "help", FLAG_HELP, 0, 0, 0 },
     NUMBER("connections", connections, 1, CONNECTIONS_MAX),
     NUMBER("requests", requests, 1, UINT32_MAX),
@@ -110,6 +113,9 @@ static enum err read_flag(const struct flag *flag, const char *value, struct opt
     case FLAG_JSON:
         ret->json = true;
         return OK;
+    case FLAG_RECONNECT:
+        ret->reconnect = true;
+        return OK;
     case FLAG_HELP:
         ret->help = true;
         return OK;
@@ -125,7 +131,8 @@ static enum err read_options(int argc, char **argv, struct options *ret, struct 
 {
     struct option table[ARRAY_LEN(flags) + 1] = { 0 };
     for (size_t i = 0; i < ARRAY_LEN(flags); i++) {
-        bool bare = flags[i].type == FLAG_JSON || flags[i].type == FLAG_HELP;
+        enum flag_type type = flags[i].type;
+        bool bare = type == FLAG_JSON || type == FLAG_RECONNECT || type == FLAG_HELP;
         table[i].name = flags[i].name;
         table[i].has_arg = bare ? no_argument : required_argument;
     }
@@ -174,6 +181,7 @@ static int measure(const struct options *o)
         .shape = { (uint32_t)o->bytes, (uint32_t)o->max_tokens },
         .socket = o->socket,
         .connections = (unsigned)o->connections,
+        .reconnect = o->reconnect,
         .requests = o->seconds ? 0 : (uint64_t)o->requests,
         .duration_ns = o->seconds * 1000000000,
         .patience_ms = (int)o->patience * 1000,

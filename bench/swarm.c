@@ -217,6 +217,21 @@ static void take_replies(struct swarm *s, struct client *c, int64_t now)
         drop_mixed_up(s, c, &why);
 }
 
+static enum err connect_client(struct swarm *s, struct client *c, struct error *error);
+
+static void ask_again(struct swarm *s, struct client *c)
+{
+    struct error why;
+    if (s->plan->reconnect) {
+        close_fd(&c->fd);
+        if (connect_client(s, c, &why)) {
+            drop(s, c, &why);
+            return;
+        }
+    }
+    ask(s, c);
+}
+
 static void read_some(struct swarm *s, struct client *c)
 {
     s->broken = buf_reserve(&c->in, READ_SIZE);
@@ -237,7 +252,7 @@ static void read_some(struct swarm *s, struct client *c)
     c->in.len += (size_t)n;
     take_replies(s, c, now);
     if (c->fd >= 0 && !c->serial && may_ask(s, now))
-        ask(s, c);
+        ask_again(s, c);
 }
 
 /* --- the run -------------------------------------------------------------------- */

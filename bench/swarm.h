@@ -19,6 +19,7 @@ struct plan {
     struct shape shape;
     const char *socket;
     unsigned connections;
+    bool reconnect;      /* each request on a connection of its own */
     uint64_t requests;   /* in all; 0: as many as the time allows */
     int64_t duration_ns; /* ask no more after that; used if `requests` is 0 */
     int patience_ms;     /* silence on all connections for so long: nothing will come */

@@ -4,7 +4,6 @@
 #include "journal/record.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/json.h"
@@ -15,9 +14,14 @@ static const char *const level_names[] = {
     [LOG_INFO] = "info", [LOG_DEBUG] = "debug",
 };
 
+/* Insert a field where its name belongs. */
 static struct field *add(struct record *r, const char *name, int kind)
 {
     assert(r->n_fields < RECORD_FIELDS_MAX);
+    size_t at = r->n_fields;
+    for (; at > 0 && strcmp(r->fields[r->order[at - 1]].name, name) > 0; at--)
+        r->order[at] = r->order[at - 1];
+    r->order[at] = (unsigned char)r->n_fields;
     struct field *f = &r->fields[r->n_fields++];
     f->name = name;
     f->kind = kind;
@@ -63,11 +67,6 @@ void record_flag(struct record *r, const char *name, bool flag)
 
 /* --- encoding --------------------------------------------------------------- */
 
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(((const struct field *)a)->name, ((const struct field *)b)->name);
-}
-
 static enum err put_text(struct buf *out, struct slice text)
 {
     char shown[TEXT_SHOWN_MAX];
@@ -80,46 +79,88 @@ static enum err put_text(struct buf *out, struct slice text)
     return json_put_string(out, shown, len);
 }
 
-static enum err put_field(struct buf *out, const struct field *f)
+/* Decimal digits, at least `width` of them, ending before `end`; where they begin. */
+static char *write_digits(char *end, uint64_t n, int width)
 {
-    enum err e = buf_printf(out, "\"%s\":", f->name);
-    if (e)
-        return e;
+    for (; n > 0 || width > 0; n /= 10, width--)
+        *--end = (char)('0' + n % 10);
+    return end;
+}
+
+static enum err put_number(struct buf *out, int64_t number)
+{
+    char digits[24];
+    char *end = digits + sizeof digits;
+    uint64_t size = number < 0 ? -(uint64_t)number : (uint64_t)number;
+    char *at = write_digits(end, size, 1);
+    if (number < 0)
+        *--at = '-';
+    return buf_append(out, at, (size_t)(end - at));
+}
+
+/* Microseconds, as milliseconds. */
+static enum err put_ms(struct buf *out, int64_t us)
+{
+    char digits[24];
+    char *end = digits + sizeof digits;
+    char *at = write_digits(end, (uint64_t)us % 1000, 3);
+    *--at = '.';
+    at = write_digits(at, (uint64_t)us / 1000, 1);
+    return buf_append(out, at, (size_t)(end - at));
+}
+
+static enum err put_value(struct buf *out, const struct field *f)
+{
     switch (f->kind) {
     case FIELD_TEXT:
         return put_text(out, f->text);
     case FIELD_NUMBER:
-        return buf_printf(out, "%lld", (long long)f->number);
+        return put_number(out, f->number);
     case FIELD_MS:
-        return buf_printf(out, "%lld.%03d", (long long)(f->number / 1000), (int)(f->number % 1000));
+        return put_ms(out, f->number);
     case FIELD_FLAG:
         return buf_append_str(out, f->number ? "true" : "false");
     }
     return OK;
 }
 
+static enum err put_field(struct buf *out, const struct field *f)
+{
+    enum err e = buf_append(out, "\"", 1);
+    if (!e)
+        e = buf_append_str(out, f->name);
+    if (!e)
+        e = buf_append(out, "\":", 2);
+    return e ? e : put_value(out, f);
+}
+
 /* "2026-11-25T19:04:05.123456+00:00" */
-static void write_time(const struct timespec *now, char *ret, size_t size)
+static void write_time(const struct timespec *now, char ret[33])
 {
     struct tm utc;
     gmtime_r(&now->tv_sec, &utc);
-    size_t n = strftime(ret, size, "%Y-%m-%dT%H:%M:%S", &utc);
-    snprintf(ret + n, size - n, ".%06ld+00:00", now->tv_nsec / 1000);
+    memcpy(ret, "0000-00-00T00:00:00.000000+00:00", 33);
+    write_digits(ret + 4, (uint64_t)utc.tm_year + 1900, 4);
+    write_digits(ret + 7, (uint64_t)utc.tm_mon + 1, 2);
+    write_digits(ret + 10, (uint64_t)utc.tm_mday, 2);
+    write_digits(ret + 13, (uint64_t)utc.tm_hour, 2);
+    write_digits(ret + 16, (uint64_t)utc.tm_min, 2);
+    write_digits(ret + 19, (uint64_t)utc.tm_sec, 2);
+    write_digits(ret + 26, (uint64_t)now->tv_nsec / 1000, 6);
 }
 
 enum err record_put(struct record *r, const struct timespec *now, struct buf *out)
 {
-    char time[64];
+    char time[33];
     size_t before = out->len;
-    write_time(now, time, sizeof time);
+    write_time(now, time);
     record_text(r, "t", time);
-    qsort(r->fields, r->n_fields, sizeof r->fields[0], by_name);
 
     enum err e = OK;
     for (size_t i = 0; !e && i < r->n_fields; i++) {
         e = buf_append(out, i ? "," : "{", 1);
         if (!e)
-            e = put_field(out, &r->fields[i]);
+            e = put_field(out, &r->fields[r->order[i]]);
     }
     if (!e)
         e = buf_append_str(out, "}\n");

@@ -7,7 +7,8 @@
  *     record_number(&r, "prompt_tokens", n);
  *     e = record_put(&r, &now, out);
  *
- * A line is one JSON object with its keys in alphabetical order.  Texts are borrowed until
+ * A line is one JSON object with its keys in alphabetical order, whichever they were added
+ * in; adding them in that order is cheapest.  Texts are borrowed until
  * record_put(); they are cut at TEXT_SHOWN_MAX bytes, bytes that are no UTF-8 and control
  * characters become '?': a name that somebody chose starts no line of its own and moves no
  * cursor.
@@ -29,6 +30,7 @@ struct record {
     const char *component;
     enum log_level level;
     size_t n_fields;
+    unsigned char order[RECORD_FIELDS_MAX]; /* of `fields`, by name */
     struct field {
         const char *name;
         enum { FIELD_TEXT, FIELD_NUMBER, FIELD_FLAG, FIELD_MS } kind;

@@ -4,7 +4,7 @@
  * The order matters where patterns overlap: the first to match names the secret, and what
  * stands in its place matches nothing.  Those that the reference has come first, in its
  * order.  A pattern is tried only where its hint, a word that it can't match without,
- * stands in the line.
+ * stands in the line: in a line as the log has them, none does.
  *
  * Patterns run interpreted: pcre2's compiler needs memory that is writable and executable,
  * which a hardened service does not get.  Every repetition is possessive or bounded, so
@@ -30,27 +30,28 @@ enum {
 
 /* clang-format off */
 #define PAIR(word) { word, "(?i)" word QUOTE "\\s{0,4}+[:=]\\s{0,4}+" QUOTE VALUE "{4,}+", \
-                     "[REDACTED:secret-kv]" }
-#define KEY(head, tail) { head, "(?<![A-Za-z0-9])" head tail, "[REDACTED:api-key]" }
+                     "[REDACTED:secret-kv]", true }
+#define KEY(head, tail) { head, "(?<![A-Za-z0-9])" head tail, "[REDACTED:api-key]", false }
 
 static const struct {
     const char *hint; /* every match holds it, whatever its case */
     const char *pattern;
     const char *instead;
+    bool whole; /* no letter, digit or underscore follows the hint: "token", not "tokens" */
 } rules[] = {
     { "authorization", "(?i)authorization" QUOTE "\\s{0,4}+[:=]?\\s{0,4}+" QUOTE
-                       "(?:bearer|basic|token)\\s{1,4}+" VALUE "{8,}+", "[REDACTED:auth-header]" },
+                       "(?:bearer|basic|token)\\s{1,4}+" VALUE "{8,}+", "[REDACTED:auth-header]", false },
     PAIR("password"), PAIR("passwd"), PAIR("pwd"),
     PAIR("api_key"), PAIR("api-key"), PAIR("apikey"),
     PAIR("secret"), PAIR("token"),
-    { "eyj", "eyJ[\\w-]{8,}+\\.[\\w-]{4,}+(?:\\.[\\w-]++)?", "[REDACTED:jwt]" },
+    { "eyj", "eyJ[\\w-]{8,}+\\.[\\w-]{4,}+(?:\\.[\\w-]++)?", "[REDACTED:jwt]", false },
     KEY("sk-", "[\\w-]{16,}+"),
     KEY("xox", "[a-z]-[A-Za-z0-9-]{10,}+"),
     KEY("gh", "[oprsu]_\\w{20,}+"),
     KEY("pat-", "[A-Za-z0-9]{16,}+"),
     KEY("thingspat_", "\\w{16,}+"),
-    { "akia", "AKIA[0-9A-Z]{16}", "[REDACTED:aws-access]" },
-    { "asia", "ASIA[0-9A-Z]{16}", "[REDACTED:aws-session]" },
+    { "akia", "AKIA[0-9A-Z]{16}", "[REDACTED:aws-access]", false },
+    { "asia", "ASIA[0-9A-Z]{16}", "[REDACTED:aws-session]", false },
 
     /* Ours. */
     PAIR("passphrase"), PAIR("credential"), PAIR("signature"),
@@ -68,10 +69,10 @@ static const struct {
     KEY("sk_", "(?:live|test)_\\w{16,}+"),
     KEY("rk_", "(?:live|test)_\\w{16,}+"),
     KEY("ABSK", "[\\w+/=]{16,}+"),
-    { "bearer", "(?i)\\bbearer\\s{1,4}+[\\w.~+/=-]{8,}+", "[REDACTED:auth-header]" },
-    { "://", "://[^\\s\"'\\\\/@:]*+:[^\\s\"'\\\\/@]++@", "://[REDACTED:url-login]@" },
+    { "bearer", "(?i)\\bbearer\\s{1,4}+[\\w.~+/=-]{8,}+", "[REDACTED:auth-header]", false },
+    { "://", "://[^\\s\"'\\\\/@:]*+:[^\\s\"'\\\\/@]++@", "://[REDACTED:url-login]@", false },
     { "-----begin", "-----BEGIN [A-Z ]{0,40}?PRIVATE KEY(?:[^\"\\\\]|\\\\.)*+",
-      "[REDACTED:private-key]" },
+      "[REDACTED:private-key]", false },
 };
 /* clang-format on */
 
@@ -80,10 +81,28 @@ _Static_assert(ARRAY_LEN(rules) <= 64, "a set of rules is one word");
 struct redactor {
     pcre2_code *codes[ARRAY_LEN(rules)];
     uint64_t starting[256]; /* by a byte: the rules whose hint begins with it */
+    bool begins[256 * 256]; /* by two bytes: is there any that begins with them? */
     pcre2_match_data *found;
     pcre2_match_context *limits;
     struct buf lines[2]; /* what a rule reads, what it writes; they change places */
 };
+
+static size_t pair(int first, int second)
+{
+    return (size_t)(unsigned char)first << 8 | (unsigned char)second;
+}
+
+static void learn_hint(struct redactor *r, size_t i)
+{
+    const char *hint = rules[i].hint;
+    int first[] = { tolower(hint[0]), toupper(hint[0]) };
+    int second[] = { tolower(hint[1]), toupper(hint[1]) };
+    for (size_t a = 0; a < 2; a++) {
+        r->starting[first[a]] |= UINT64_C(1) << i;
+        for (size_t b = 0; b < 2; b++)
+            r->begins[pair(first[a], second[b])] = true;
+    }
+}
 
 static enum err compile(struct redactor *r, size_t i, struct error *error)
 {
@@ -94,9 +113,6 @@ static enum err compile(struct redactor *r, size_t i, struct error *error)
     if (!r->codes[i])
         return fail(error, ERR_INTERNAL, "redaction pattern %zu: error %d at byte %zu", i, code,
                     at);
-    unsigned char first = (unsigned char)rules[i].hint[0];
-    r->starting[tolower(first)] |= UINT64_C(1) << i;
-    r->starting[toupper(first)] |= UINT64_C(1) << i;
     return OK;
 }
 
@@ -114,6 +130,8 @@ enum err redactor_new(struct redactor **ret, struct error *error)
         e = fail_nomem(error);
     for (size_t i = 0; !e && i < ARRAY_LEN(rules); i++)
         e = compile(r, i, error);
+    for (size_t i = 0; i < ARRAY_LEN(rules); i++)
+        learn_hint(r, i);
     if (e) {
         redactor_free(r);
         return e;
@@ -177,19 +195,28 @@ static enum err apply(struct redactor *r, size_t i, struct buf *line, struct buf
     return e;
 }
 
-/* The rules whose hint stands somewhere in the line.  Searching for all of them at once
- * costs a tenth of applying all of them. */
+/* Does the hint of rule `i` stand at the beginning of the text? */
+static bool has_hint(size_t i, const char *text, size_t len)
+{
+    size_t n = strlen(rules[i].hint);
+    if (n > len || strncasecmp(text, rules[i].hint, n) != 0)
+        return false;
+    bool goes_on = n < len && (isalnum((unsigned char)text[n]) || text[n] == '_');
+    return !(rules[i].whole && goes_on);
+}
+
+/* The rules whose hint stands somewhere in the line.  Looking for all of them at once
+ * costs a small part of applying them. */
 static uint64_t find_hints(const struct redactor *r, const char *line, size_t len)
 {
     uint64_t found = 0;
-    for (size_t at = 0; at < len; at++) {
+    for (size_t at = 0; at + 1 < len; at++) {
+        if (!r->begins[pair(line[at], line[at + 1])])
+            continue;
         uint64_t open = r->starting[(unsigned char)line[at]] & ~found;
-        for (; open; open &= open - 1) {
-            const char *hint = rules[__builtin_ctzll(open)].hint;
-            size_t n = strlen(hint);
-            if (n <= len - at && strncasecmp(line + at, hint, n) == 0)
+        for (; open; open &= open - 1)
+            if (has_hint((size_t)__builtin_ctzll(open), line + at, len - at))
                 found |= open & -open;
-        }
     }
     return found;
 }

@@ -28,7 +28,7 @@ class Server:
     to hang up.  `parting` is sent to whoever asks no more."""
 
     def __init__(self, path, answers, parting):
-        self.answers, self.parting, self.asked = answers, parting, 0
+        self.answers, self.parting, self.asked, self.accepted = answers, parting, 0, 0
         self.lock = threading.Lock()
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(path)
@@ -42,6 +42,7 @@ class Server:
                 s, _ = self.listener.accept()
             except OSError:
                 return
+            self.accepted += 1
             self.threads.append(threading.Thread(target=self.serve, args=(s,)))
             self.threads[-1].start()
 
@@ -79,6 +80,7 @@ def load():
                 capture_output=True, text=True, timeout=2 * PATIENCE)
             return ran.returncode, json.loads(ran.stdout), ran.stderr
 
+        run.servers = servers
         yield run
         for s in servers:
             s.close()
@@ -146,3 +148,16 @@ def test_without_a_server_it_fails():
                                        ["--socket", "x", "--protocol", "http"]])
 def test_wrong_usage(arguments):
     assert subprocess.run([BIN / "inferd-load", *arguments], capture_output=True).returncode == 2
+
+
+def test_a_connection_for_each_request(load):
+    code, figures, _ = load(lambda n, id: done(id), "--requests", "20", "--connections", "2",
+                            "--reconnect")
+    assert code == 0 and figures["answered"] == 20
+    assert load.servers[-1].accepted == 20
+
+
+def test_the_same_connection_for_all(load):
+    code, figures, _ = load(lambda n, id: done(id), "--requests", "20", "--connections", "2")
+    assert code == 0 and figures["answered"] == 20
+    assert load.servers[-1].accepted == 2
