@@ -3,12 +3,13 @@
  *
  *     FAULTY_DISK="pwrite ENOSPC 1000000"
  *
- * The call (pwrite, pread, fsync or fdatasync) fails with the error on files that are, or
- * would be, at least so many bytes long.  Journals and manifests are short, so they are
- * spared.
+ * The call (pwrite, pread, fsync, fdatasync, or write where it appends) fails with the
+ * error, or with HANG never returns, on files that are, or would be, at least so many bytes
+ * long.  Journals and manifests are short, so they are spared.
  */
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +26,8 @@ static bool broken(const char *call, off_t size)
     if (!order || sscanf(order, "%15s %15s %lld", name, error, &from) != 3 ||
         strcmp(name, call) != 0 || size < from)
         return false;
+    while (strcmp(error, "HANG") == 0)
+        pause();
     errno = strcmp(error, "ENOSPC") == 0 ? ENOSPC : EIO;
     return true;
 }
@@ -33,6 +36,12 @@ static off_t size_of(int fd)
 {
     struct stat st;
     return fstat(fd, &st) == 0 ? st.st_size : 0;
+}
+
+static bool is_appended_to(int fd)
+{
+    struct stat st;
+    return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (fcntl(fd, F_GETFL) & O_APPEND);
 }
 
 static void *next(const char *name)
@@ -44,6 +53,13 @@ static void *next(const char *name)
 }
 
 /* NOLINTBEGIN(readability-inconsistent-declaration-parameter-name): libc's are reserved */
+ssize_t write(int fd, const void *bytes, size_t n)
+{
+    ssize_t (*real)(int, const void *, size_t) = next("write");
+    bool fails = is_appended_to(fd) && broken("write", size_of(fd) + (off_t)n);
+    return fails ? -1 : real(fd, bytes, n);
+}
+
 ssize_t pwrite(int fd, const void *bytes, size_t n, off_t at)
 {
     ssize_t (*real)(int, const void *, size_t, off_t) = next("pwrite");

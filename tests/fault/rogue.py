@@ -56,6 +56,7 @@ FATAL = {
     "an unknown frame type": lambda s: frame(9, b"x"),
     "a blob that nobody asked for": lambda s: frame(BLOB, b"x" * 100),
     "no JSON": lambda s: frame(JSON, b"{"),
+    "a quotation": lambda s: frame(JSON, b'{"type": plover-xyzzy}'),
     "no object": lambda s: frame(JSON, b"[1]"),
     "deep JSON": lambda s: frame(JSON, b"[" * 100_000),
     "an unknown event": lambda s: event("bogus", serial=s),

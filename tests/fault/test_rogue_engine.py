@@ -52,6 +52,18 @@ def test_who_breaks_the_protocol_is_ended(start, rule):
     until(lambda: not alive(engine), "the rogue is gone")
 
 
+def test_what_it_said_is_quoted_to_nobody(start):
+    """What an engine says could be a piece of another client's answer."""
+    d = start()
+    with d.client() as c:
+        c.ask("1", "a quotation")
+        assert "plover" not in c.error("1")["message"]
+    d.stop()
+    log = d.home / ".inferd" / "logs" / "inferd.ndjson"
+    assert "engine_died" in log.read_text()
+    assert "plover" not in d.stderr() + log.read_text()
+
+
 @pytest.mark.parametrize("rule", HARMLESS)
 def test_what_is_odd_reaches_nobody(start, rule):
     d = start()
