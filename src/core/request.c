@@ -21,8 +21,10 @@ struct request *request_new(const struct submission *s)
 {
     struct request *r = calloc(1, sizeof *r);
     char *id = strdup(s->asker.client_id ? s->asker.client_id : "");
-    if (!r || !id) {
+    char *label = strdup(s->asker.label);
+    if (!r || !id || !label) {
         free(s->order);
+        free(label);
         free(id);
         free(r);
         return NULL;
@@ -33,6 +35,7 @@ struct request *request_new(const struct submission *s)
     r->sink = s->sink;
     r->asker = s->asker;
     r->asker.client_id = id;
+    r->asker.label = label;
     r->submitted_us = clock_us();
     return r;
 }
@@ -42,6 +45,7 @@ void request_free(struct request *r)
     assert(!r->list);
     free(r->order);
     free((char *)r->asker.client_id);
+    free((char *)r->asker.label);
     free(r);
 }
 

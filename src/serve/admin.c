@@ -112,8 +112,9 @@ void admin_accept(struct admin *a, int fd)
         return;
     }
     struct peer peer = peer_of(fd);
-    struct visitor visitor = { "admin", "unix", peer.uid, peer.gid, peer.pid, NULL };
+    struct visitor visitor = { "admin", "unix", peer.uid, peer.gid, peer.pid, peer.exe };
     journal_accepted(a->journal, &visitor);
+    peer_done(&peer);
     list_append(&a->subscribers, &s->link);
     if (stream_write(&s->stream, a->capabilities.at, a->capabilities.len) ||
         stream_write(&s->stream, a->state.at, a->state.len))

@@ -68,6 +68,7 @@ static void free_conn(struct stream *s)
     struct conn *c = CONTAINER_OF(s, struct conn, stream);
     line_reader_done(&c->in);
     answer_done(&c->answer);
+    peer_done(&c->peer);
     free(c);
 }
 
@@ -193,7 +194,7 @@ static struct asker asker_of(const struct conn *c, const char *client_id)
     return (struct asker){
         .uid = c->peer.uid,
         .pid = c->peer.pid,
-        .label = "",
+        .label = c->peer.exe ? c->peer.exe : "",
         .surface = c->surface->name,
         .client_id = client_id,
     };
@@ -446,17 +447,19 @@ void clients_accept(struct clients *clients, int fd, const struct surface *surfa
 {
     struct error error;
     struct peer peer = peer_of(fd);
-    struct visitor visitor = { surface->name, "unix", peer.uid, peer.gid, peer.pid, NULL };
+    struct visitor visitor = { surface->name, "unix", peer.uid, peer.gid, peer.pid, peer.exe };
     struct conn *c = calloc(1, sizeof *c);
     if (!c) {
         close(fd);
         journal_refused(clients->journal, &visitor, "no_memory");
+        peer_done(&peer);
         return;
     }
     c->peer = peer;
     if (stream_open(clients->io, &c->stream, fd, &stream_ops, &error)) {
         log_warn("refusing a connection of pid %d: %s", (int)c->peer.pid, error.message);
         journal_refused(clients->journal, &visitor, "no_resources");
+        peer_done(&c->peer);
         free(c);
         return;
     }

@@ -75,7 +75,18 @@ def test_who_connected(start):
         e = event(d, "connection_accepted", peer_pid=os.getpid())
     assert e["peer_uid"] == os.getuid() and e["peer_gid"] == os.getgid()
     assert e["peer"] == f"unix:{os.getuid()}:{os.getpid()}" and e["transport"] == "unix"
+    assert e["peer_exe"] == os.path.realpath("/proc/self/exe")
     assert event(d, "admin_connection_accepted")["peer_uid"] == os.getuid()
+
+
+def test_whose_request_it_was_is_known_after_it_hung_up(start):
+    d = start()
+    with d.client() as c:
+        c.ask("1", "babble 100000 10")
+        c.receive()
+    e = event(d, "request_abandoned")
+    assert e["peer_exe"] == os.path.realpath("/proc/self/exe") and e["req_id"] == "1"
+    assert e["completion_tokens"] > 0
 
 
 def test_an_answer(start):
