@@ -22,14 +22,10 @@
 
 #include "base/file.h"
 #include "base/log.h"
-#include "config/config.h"
-#include "config/place.h"
-#include "journal/accounting.h"
-#include "journal/journal.h"
+#include "daemon/check.h"
+#include "daemon/daemon.h"
 #include "journal/redact.h"
-#include "serve/conn.h"
 #include "serve/lifecycle.h"
-#include "serve/listen.h"
 #include "serve/lock.h"
 
 enum {
@@ -40,37 +36,6 @@ enum {
     SPARE_MEMORY = 4 * 1024 * 1024,
     SOCKET_MODE = 0660,
     ADMIN_MODE = 0600,
-};
-
-struct daemon {
-    struct flags flags;
-    struct config config;
-    int lock_fd;
-    gid_t group;
-    char *cache_dir;
-    struct backend_setup *setups;
-    char **programs;      /* one per backend */
-    struct place *places; /* likewise: where its model is, and how it gets there */
-    char *fetcher;        /* the program; NULL: there is none */
-
-    uv_loop_t loop;
-    struct io io;
-    struct redactor *redactor; /* for standard error */
-    struct journal journal;
-    struct accounting accounting;
-    struct core core;
-    struct clients clients;
-    struct admin admin;
-    struct listener *admin_listener;
-    struct listener *listener;
-    uv_signal_t signals[2];
-    uv_timer_t patience;
-
-    bool serving; /* was ever ready: the generation socket is there */
-    bool draining;
-    bool impatient; /* the limit is over */
-    bool finished;
-    int exit_code;
 };
 
 /* --- the end ---------------------------------------------------------------- */
@@ -144,15 +109,22 @@ static void drain(struct daemon *d)
     clients_drain(&d->clients);
 }
 
-static void on_signal(uv_signal_t *handle, int number)
+void daemon_end(struct daemon *d, const char *why)
 {
-    struct daemon *d = handle->data;
     if (!d->draining) {
-        log_info("%s: finishing what runs", strsignal(number));
+        log_info("%s: finishing what runs", why);
         drain(d);
     } else if (!d->impatient && !d->finished) {
         on_patience_over(&d->patience);
     }
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    if (number == SIGHUP)
+        daemon_reload_on_signal(handle->data);
+    else
+        daemon_end(handle->data, strsignal(number));
 }
 
 /* --- the beginning ---------------------------------------------------------- */
@@ -267,93 +239,6 @@ static const struct core_ops core_ops = {
     .backend_prepares = on_backend_prepares,
 };
 
-/* Engines lie beside the daemon or where they are installed, never in PATH. */
-static enum err find_program(const char *name, char **ret, struct error *error)
-{
-    static const char *const places[] = { "", "/../libexec/inferd" };
-    char here[PATH_MAX];
-    enum err e = program_directory(here, sizeof here, error);
-    if (e)
-        return e;
-    for (size_t i = 0; i < ARRAY_LEN(places); i++) {
-        char *path;
-        if (asprintf(&path, "%s%s/%s", here, places[i], name) < 0)
-            return fail_nomem(error);
-        if (access(path, X_OK) == 0) {
-            *ret = path;
-            return OK;
-        }
-        free(path);
-    }
-    return fail(error, ERR_CONFIG, "the program %s is not beside the daemon in %.256s", name, here);
-}
-
-/* Where engines may remember what they found out about this machine; without one
- * they find out again. */
-static char *make_cache_dir(void)
-{
-    const char *xdg = getenv("XDG_CACHE_HOME");
-    const char *home = getenv("HOME");
-    char *path = NULL;
-    int n = -1;
-    if (xdg && xdg[0] == '/')
-        n = asprintf(&path, "%s/inferd", xdg);
-    else if (home && home[0] == '/')
-        n = asprintf(&path, "%s/.cache/inferd", home);
-    if (n < 0)
-        return NULL;
-    if (make_directories(path, NULL)) {
-        free(path);
-        return NULL;
-    }
-    return path;
-}
-
-static enum err set_up_backend(struct daemon *d, size_t i, struct error *error)
-{
-    const struct backend_config *b = &d->config.backends[i];
-    struct place *place = &d->places[i];
-    enum err e = find_program(b->kind->program, &d->programs[i], error);
-    if (!e && b->kind->has_model)
-        e = place_find(place, &d->config, b, d->fetcher, error);
-    if (e)
-        return e;
-    d->setups[i] = (struct backend_setup){
-        .kind = b->kind->name,
-        .preparation = { place->argv, place_passed_on },
-        .engine = {
-            .name = b->name,
-            .program = d->programs[i],
-            .slots = b->slots,
-            .options = b->options,
-            .model_path = place->path,
-            .model_sha256 = b->sha256,
-            .cache_dir = d->cache_dir,
-            .ready_timeout_ms = (int64_t)d->config.ready_timeout_secs * 1000,
-        },
-    };
-    return OK;
-}
-
-static enum err make_setups(struct daemon *d, struct error *error)
-{
-    size_t n = d->config.n_backends;
-    d->cache_dir = make_cache_dir();
-    d->setups = calloc(n, sizeof *d->setups);
-    d->programs = calloc(n, sizeof *d->programs);
-    d->places = calloc(n, sizeof *d->places);
-    if (!d->setups || !d->programs || !d->places)
-        return fail_nomem(error);
-    /* An installation without the fetcher is one that shall never download. */
-    enum err e = find_program("inferd-fetch", &d->fetcher, NULL);
-    if (e == ERR_NO_MEMORY)
-        return fail_nomem(error);
-    e = OK;
-    for (size_t i = 0; !e && i < n; i++)
-        e = set_up_backend(d, i, error);
-    return e;
-}
-
 static enum err find_group(const char *name, gid_t *ret, struct error *error)
 {
     *ret = (gid_t)-1;
@@ -436,13 +321,13 @@ static enum err prepare(struct daemon *d, struct error *error)
     if (!e)
         e = lock_acquire(d->config.lock_path, &d->lock_fd, error);
     if (!e)
-        e = make_setups(d, error);
+        e = plan_make(&d->plan, &d->config, error);
     return e;
 }
 
 static void watch_signals(struct daemon *d)
 {
-    static const int numbers[] = { SIGTERM, SIGINT };
+    static const int numbers[] = { SIGTERM, SIGINT, SIGHUP };
     for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
         uv_signal_init(&d->loop, &d->signals[i]);
         d->signals[i].data = d;
@@ -468,7 +353,8 @@ static enum err start(struct daemon *d, struct error *error)
 {
     io_init(&d->io, &d->loop);
     accounting_init(&d->accounting);
-    admin_init(&d->admin, &d->io, &d->journal);
+    admin_init(&d->admin, &d->io, &d->journal, &daemon_admin_ops, d);
+    core_init(&d->core, &d->io, &core_ops, d);
     clients_init(&d->clients, &d->io, &d->core, &d->journal, on_emptied, d);
     watch_signals(d);
 
@@ -479,8 +365,8 @@ static enum err start(struct daemon *d, struct error *error)
     if (e)
         return e;
     admin_tell_status(&d->admin, LIFE_STARTING, NULL);
-    e = core_init(&d->core, &d->io, d->setups, d->config.n_backends, d->config.queue_depth,
-                  &core_ops, d, error);
+    e = core_configure(&d->core, d->plan.setups, d->plan.n, d->config.queue_depth, NULL, error);
+    plan_done(&d->plan);
     if (!e)
         core_start(&d->core);
     return e;
@@ -519,15 +405,7 @@ static int run(struct daemon *d)
 
 static void release(struct daemon *d)
 {
-    for (size_t i = 0; d->programs && i < d->config.n_backends; i++)
-        free(d->programs[i]);
-    for (size_t i = 0; d->places && i < d->config.n_backends; i++)
-        place_done(&d->places[i]);
-    free(d->programs);
-    free(d->places);
-    free(d->fetcher);
-    free(d->setups);
-    free(d->cache_dir);
+    plan_done(&d->plan);
     config_done(&d->config);
     flags_done(&d->flags);
     close_fd(&d->lock_fd);
@@ -558,6 +436,12 @@ static int configure_and_run(struct daemon *d)
     findings_done(&findings);
     if (e)
         return e == ERR_INVALID_REQUEST ? EXIT_USAGE : EXIT_FAILURE;
+    if (d->flags.secret_shown)
+        log_warn("--%s shows its key to whoever lists processes until the daemon has read it: "
+                 "better put it in the environment",
+                 d->flags.secret_shown);
+    if (d->flags.action == FLAGS_CHECK)
+        return check_config(&d->config) ? EXIT_SUCCESS : EXIT_FAILURE;
     return run(d);
 }
 

@@ -23,7 +23,8 @@ struct command {
     int (*run)(struct args *args); /* reads `args` to the end; what the program ends with */
 };
 
-extern const struct command command_generate, command_status, command_watch, command_pull,
+extern const struct command command_generate, command_status, command_watch, command_stats,
+    command_reload, command_load, command_unload, command_cancel, command_drain, command_pull,
     command_import, command_list, command_show, command_verify, command_rm, command_gc, command_df,
     command_version, command_help;
 

@@ -13,9 +13,10 @@
 #include "output.h"
 
 const struct command *const commands[] = {
-    &command_generate, &command_status,  &command_watch,  &command_pull, &command_import,
-    &command_list,     &command_show,    &command_verify, &command_rm,   &command_gc,
-    &command_df,       &command_version, &command_help,   NULL,
+    &command_generate, &command_status, &command_watch,   &command_stats,  &command_reload,
+    &command_load,     &command_unload, &command_cancel,  &command_drain,  &command_pull,
+    &command_import,   &command_list,   &command_show,    &command_verify, &command_rm,
+    &command_gc,       &command_df,     &command_version, &command_help,   NULL,
 };
 
 const struct command *command_find(const char *name)

@@ -170,6 +170,17 @@ enum inferd_status inferd_watch(const char *path, int follow,
                                 int (*on_frame)(void *context, const char *json, size_t len),
                                 void *context, struct inferd_error *error);
 
+/*
+ * Give the daemon an order on the admin socket at `path` (NULL: the default one): one line
+ * of JSON, as {"op":"stats"}; docs/admin.md lists them.  The daemon follows its own user's
+ * orders and root's.  `*reply` is its reply, one line of JSON, to be ended with free().
+ *
+ * INFERD_REFUSED      it said no, or did not understand; `message` is why
+ * INFERD_UNREACHABLE  no daemon, or one that did not reply within half a minute
+ */
+enum inferd_status inferd_order(const char *path, const char *order, char **reply,
+                                struct inferd_error *error);
+
 #pragma GCC visibility pop
 
 #ifdef __cplusplus

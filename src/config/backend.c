@@ -202,11 +202,11 @@ static bool read_backend(const struct source *source, const struct spot *at,
         return false;
     }
     b->kind = read_kind(source, at);
+    if (b->kind && at->up)
+        keys_check(source, at, b->kind->keys);
     check_name(source, at, config);
     if (!b->kind)
         return false;
-    if (at->up)
-        keys_check(source, at, b->kind->keys);
     check_remote(source, at, b->kind);
     if (b->kind->has_model && !read_model(source, at, b))
         return false;

@@ -18,7 +18,6 @@ enum {
     QUEUE_DEPTH = 10,
     READY_TIMEOUT_SECS = 30,
     DRAIN_TIMEOUT_SECS = 8,
-    WRITE_TIMEOUT_SECS = 60,
     KEY_BYTES_MAX = 4096,
 };
 
@@ -341,9 +340,11 @@ enum err config_read(const struct flags *flags, struct config *config, struct fi
         e = expand_home(&config->log_dir, error);
     if (!e)
         e = check_log_level(config, error);
-    if (!e)
-        settle_backends(config);
-    return e;
+    if (e)
+        return e;
+    settle_backends(config);
+    config_say_unserved(config, findings);
+    return findings_verdict(findings, error);
 }
 
 void config_done(struct config *c)
@@ -367,44 +368,54 @@ void config_done(struct config *c)
 
 /* --- what can't change ------------------------------------------------------ */
 
-static bool same(const char *a, const char *b)
+static const struct fixed {
+    const char *name;
+    size_t offset;
+} fixed[] = {
+#define SETTING(name, field)                                                                       \
+    {                                                                                              \
+        name, offsetof(struct config, field)                                                       \
+    }
+    SETTING("the runtime directory", runtime_dir),
+    SETTING("the lock", lock_path),
+    SETTING("the admin socket", admin_path),
+    SETTING("listen.generate", infer_path),
+    SETTING("listen.v2", v2_path),
+    SETTING("listen.v2_blob", v2_blob_path),
+    SETTING("listen.embed", embed_path),
+    SETTING("listen.rerank", rerank_path),
+    SETTING("listen.tcp", tcp),
+    SETTING("listen.tcp_v2", tcp_v2),
+    SETTING("listen.tcp_embed", tcp_embed),
+    SETTING("listen.api_key_env", api_key),
+    SETTING("group", group),
+    SETTING("log.dir", log_dir),
+#undef SETTING
+};
+
+static char **text_at(const struct config *c, const struct fixed *f)
 {
-    return (!a && !b) || (a && b && strcmp(a, b) == 0);
+    return (char **)((char *)c + f->offset);
 }
 
 const char *config_fixed_change(const struct config *running, const struct config *wanted,
                                 size_t *at)
 {
-#define SETTING(name, field)                                                                       \
-    {                                                                                              \
-        name, offsetof(struct config, field)                                                       \
-    }
-    static const struct {
-        const char *name;
-        size_t offset;
-    } settings[] = {
-        SETTING("the runtime directory", runtime_dir),
-        SETTING("the lock", lock_path),
-        SETTING("the admin socket", admin_path),
-        SETTING("listen.generate", infer_path),
-        SETTING("listen.v2", v2_path),
-        SETTING("listen.v2_blob", v2_blob_path),
-        SETTING("listen.embed", embed_path),
-        SETTING("listen.rerank", rerank_path),
-        SETTING("listen.tcp", tcp),
-        SETTING("listen.tcp_v2", tcp_v2),
-        SETTING("listen.tcp_embed", tcp_embed),
-        SETTING("listen.api_key_env", api_key),
-        SETTING("group", group),
-        SETTING("log.dir", log_dir),
-    };
-#undef SETTING
-    while (*at < ARRAY_LEN(settings)) {
-        size_t i = (*at)++;
-        char *const *a = (char *const *)((const char *)running + settings[i].offset);
-        char *const *b = (char *const *)((const char *)wanted + settings[i].offset);
-        if (!same(*a, *b))
-            return settings[i].name;
+    while (*at < ARRAY_LEN(fixed)) {
+        const struct fixed *f = &fixed[(*at)++];
+        const char *a = *text_at(running, f), *b = *text_at(wanted, f);
+        if ((a || b) && (!a || !b || strcmp(a, b) != 0))
+            return f->name;
     }
     return NULL;
+}
+
+void config_keep_fixed(struct config *wanted, struct config *running)
+{
+    for (size_t i = 0; i < ARRAY_LEN(fixed); i++) {
+        char **a = text_at(running, &fixed[i]), **b = text_at(wanted, &fixed[i]), *kept = *a;
+        *a = *b;
+        *b = kept;
+    }
+    wanted->tcp_without_key = running->tcp_without_key;
 }

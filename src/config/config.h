@@ -103,6 +103,9 @@ void config_done(struct config *config);
 const char *config_fixed_change(const struct config *running, const struct config *wanted,
                                 size_t *at);
 
+/* Let `wanted` have those settings as `running` has them, which gets the other's. */
+void config_keep_fixed(struct config *wanted, struct config *running);
+
 /* The label of the backend that serves the model that ships; no other may have it. */
 #define BUILTIN_BACKEND "builtin"
 
@@ -116,6 +119,11 @@ enum err config_add_builtin(struct config *config, const struct flags *flags,
  * wrong is among the findings. */
 enum err config_file_read(const char *path, const struct flags *flags, struct config *config,
                           struct findings *findings, struct error *error) MUST_USE;
+
+enum { WRITE_TIMEOUT_SECS = 60 }; /* unless something else is asked for */
+
+/* Say what is asked for and not done.  unserved.c */
+void config_say_unserved(const struct config *config, struct findings *findings);
 
 /* `idle_unload_secs` of a backend that says nothing of it, while the file is being read. */
 #define BACKEND_AS_DAEMON UINT32_MAX

@@ -25,9 +25,14 @@ enum err findings_verdict(const struct findings *f, struct error *error)
 {
     if (f->incomplete)
         return fail_nomem(error);
-    for (size_t i = 0; i < f->n; i++)
-        if (f->at[i].wrong)
+    for (size_t i = 0; i < f->n; i++) {
+        if (!f->at[i].wrong)
+            continue;
+        if (f->n_wrong == 1)
             return fail(error, ERR_CONFIG, "%s", f->at[i].text);
+        return fail(error, ERR_CONFIG, "%.400s (and %zu more mistakes)", f->at[i].text,
+                    f->n_wrong - 1);
+    }
     return OK;
 }
 

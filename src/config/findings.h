@@ -26,7 +26,7 @@ struct findings {
 /* Copies the text.  `findings` may be all zeros before the first. */
 void findings_add(struct findings *f, bool wrong, const char *text);
 
-/* OK if nothing is wrong; else ERR_CONFIG with the first sentence of those that are, or
+/* OK if nothing is wrong; else ERR_CONFIG with the first sentence of those that are and how many there are, or
  * ERR_NO_MEMORY. */
 enum err findings_verdict(const struct findings *f, struct error *error) MUST_USE;
 void findings_done(struct findings *f);

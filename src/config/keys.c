@@ -36,12 +36,14 @@ enum {
 #define UNUSED_TEXT(name, words, why)        { name, KEY_TEXT,   0, 0, words, NULL, why }
 #define UNUSED_BOOL(name, why)               { name, KEY_BOOL,   0, 0, NULL, NULL, why }
 #define UNUSED_WHOLE(name, low, high, why)   { name, KEY_WHOLE,  low, high, NULL, NULL, why }
+#define UNUSED_SOCKET(name, why)             { name, KEY_SOCKET, 0, 0, NULL, NULL, why }
 #define UNUSED_OBJECT(name, keys, why)       { name, KEY_OBJECT, 0, 0, NULL, keys, why }
 /* clang-format on */
 
 #define NO_MEDIA      "this release reads no pictures and no sound"
 #define NO_EMBEDDINGS "this release makes no embeddings"
 #define NO_RERANK     "this release does not rerank"
+#define NO_SUCH_WIRE  "this release does not serve that wire"
 #define NO_AUTOSELECT                                                                              \
     "no model is chosen or fetched unasked; name one, or fetch one with `inferdctl pull`"
 
@@ -119,10 +121,10 @@ static const struct backend_kind kinds[] = {
 
 static const struct key listen_keys[] = {
     SOCKET("generate"),
-    SOCKET("v2"),
-    SOCKET("v2_blob"),
-    SOCKET("embed"),
-    SOCKET("rerank"),
+    UNUSED_SOCKET("v2", NO_SUCH_WIRE),
+    UNUSED_SOCKET("v2_blob", NO_SUCH_WIRE),
+    UNUSED_SOCKET("embed", NO_SUCH_WIRE),
+    UNUSED_SOCKET("rerank", NO_SUCH_WIRE),
     TEXT("tcp"),
     TEXT("tcp_v2"),
     TEXT("tcp_embed"),

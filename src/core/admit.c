@@ -24,9 +24,9 @@ enum err core_admit(const struct core *core, struct error *error)
 
     size_t room = core->queue_depth;
     size_t taken = core->waiting.len;
-    for (size_t i = 0; i < core->n_backends; i++) {
-        room += core->backends[i].slots;
-        taken += count_running(&core->backends[i]);
+    LIST_EACH(const struct backend, b, &core->backends, link) {
+        room += b->slots;
+        taken += count_running(b);
     }
     if (taken >= room)
         return fail(error, ERR_QUEUE_FULL, "queue full: %zu requests wait, %zu may",

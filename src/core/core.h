@@ -17,20 +17,37 @@
 #include "link/job.h"
 
 /* What comes before a backend's engine is started for the first time: a program that makes
- * its model present.  Borrowed for core's life. */
+ * its model present. */
 struct preparation {
     char **argv;                  /* ended by NULL; NULL: there is nothing to prepare */
-    const char *const *passed_on; /* names of environment variables, ended by NULL */
+    const char *const *passed_on; /* names of environment variables, ended by NULL; borrowed */
 };
 
-/* A configured engine as core sees it.  Its order in core.backends is its priority. */
+/* What a backend is made of; see engine_setup.  Its kind is borrowed for core's life, the
+ * rest only for the calls that take it. */
+struct backend_setup {
+    const char *kind;
+    struct preparation preparation;
+    struct engine_setup engine;
+};
+
+/* A configured engine as core sees it.  Its place in core.backends is its priority. */
 struct backend {
+    struct link link;
     struct core *core;
-    const char *name; /* its label; borrowed */
-    const char *kind; /* "mock", "llamacpp"; borrowed */
+    struct backend_setup setup; /* a copy, owned */
+    const char *name;           /* its label; of the setup, as the next three */
+    const char *kind;           /* "mock", "llamacpp" */
     uint32_t slots;
     struct preparation preparation;
-    enum { PREPARE_WAITING, PREPARE_RUNNING, PREPARE_DONE, PREPARE_FAILED } prepared;
+    bool retired; /* on core.retired: it finishes what it has */
+    enum {
+        PREPARE_WAITING,
+        PREPARE_RUNNING,
+        PREPARE_DONE,
+        PREPARE_FAILED,
+        PREPARE_UNLOADED, /* not wanted until somebody needs it */
+    } prepared;
     struct job *job;       /* while PREPARE_RUNNING; owned by itself */
     struct error why_not;  /* PREPARE_FAILED */
     struct engine *engine; /* owned */
@@ -56,8 +73,9 @@ struct core_ops {
 struct core {
     const struct core_ops *ops;
     void *owner;
-    struct backend *backends; /* owned; allocated once */
-    size_t n_backends;
+    struct list backends; /* owned; the first that is ready serves */
+    struct list retired;  /* owned; backends that end when what they work on has */
+    uv_timer_t reaper;
     struct io *io;
     size_t queue_depth;  /* requests that may wait while every slot is busy */
     struct list waiting; /* of requests, oldest first */
@@ -65,17 +83,33 @@ struct core {
     bool draining;
 };
 
-/* What a backend is made of; see engine_setup.  Borrowed for core's life. */
-struct backend_setup {
-    const char *kind;
-    struct preparation preparation;
-    struct engine_setup engine;
+/* Without backends. */
+void core_init(struct core *core, struct io *io, const struct core_ops *ops, void *owner);
+
+/* What came of configuring. */
+struct changes {
+    size_t kept, started, ended;
 };
 
-/* Make the backends, all STOPPED.  On failure nothing is left. */
-enum err core_init(struct core *core, struct io *io, const struct backend_setup *setups, size_t n,
-                   size_t queue_depth, const struct core_ops *ops, void *owner,
-                   struct error *error) MUST_USE;
+/*
+ * These backends, in this order, and no others; core_start() then starts those that are new.
+ * One whose setup is as it was goes on, unless it has failed.  One that has changed, or is
+ * not among them any more, finishes what it works on; only then the one that replaces it is
+ * started.  `ret` may be NULL.  On failure nothing has changed.
+ */
+enum err core_configure(struct core *core, const struct backend_setup *setups, size_t n,
+                        size_t queue_depth, struct changes *ret, struct error *error) MUST_USE;
+
+/* End a backend's engine when what it works on has ended.  It starts again by core_load(),
+ * or when a request comes that no other backend could serve.  ERR_NOT_FOUND */
+enum err core_unload(struct core *core, const char *name, struct error *error) MUST_USE;
+
+/* Start a backend that is unloaded or has failed.  ERR_NOT_FOUND */
+enum err core_load(struct core *core, const char *name, struct error *error) MUST_USE;
+
+/* End a request whoever made it: one that waits fails, one that runs is told to stop.
+ * ERR_NOT_FOUND */
+enum err core_cancel(struct core *core, uint64_t serial, struct error *error) MUST_USE;
 
 /* Ends every request as failed and kills the engines.  Twice is fine. */
 void core_done(struct core *core);
@@ -84,7 +118,8 @@ void core_done(struct core *core);
  * time, in the order of their priority. */
 void core_start(struct core *core);
 
-/* As engine_state(); STARTING also while it is, or is about to be, prepared. */
+/* As engine_state(); STARTING also while it is, or is about to be, prepared, RESTARTING
+ * while the one that it replaces is still there, STOPPED while it is unloaded. */
 enum engine_state backend_state(const struct backend *b);
 
 /* Why it is RESTARTING or FAILED. */
@@ -134,6 +169,32 @@ struct backend *core_route(struct core *core);
 
 /* Will any backend ever serve again by itself?  route.c */
 bool core_has_hope(const struct core *core);
+
+/* The backend of that name; NULL.  configure.c */
+struct backend *core_find_backend(const struct core *core, const char *name);
+
+/* Is there one of that name that is to end?  configure.c */
+bool core_is_retiring(const struct core *core, const char *name);
+
+/* Something may have come to its end on a retired backend.  configure.c */
+void core_retire_idle(struct core *core);
+
+/* Nobody else could serve: wake an unloaded backend.  configure.c */
+void core_load_on_demand(struct core *core);
+
+/* All of them, at once.  configure.c */
+void core_free_backends(struct core *core);
+
+/* What engines tell, their owner being their backend.  dispatch.c */
+extern const struct engine_ops *const core_engine_ops;
+
+/* The copy's texts and arguments are its own.  setup.c */
+enum err backend_setup_copy(struct backend_setup *ret, const struct backend_setup *from) MUST_USE;
+void backend_setup_done(struct backend_setup *s);
+
+/* Would the same process do for both?  Would the same preparation? */
+bool backend_setup_same_engine(const struct backend_setup *a, const struct backend_setup *b);
+bool backend_setup_same_preparation(const struct backend_setup *a, const struct backend_setup *b);
 
 /* Start what needs no preparing, and the next preparation.  prepare.c */
 void core_prepare(struct core *core);

@@ -70,6 +70,8 @@ void core_pump(struct core *core)
     while ((first = list_first(&core->waiting)) && (b = core_route(core)))
         hand_over(b, CONTAINER_OF(first, struct request, link));
 
+    if (core->waiting.len)
+        core_load_on_demand(core);
     if (core->waiting.len && !core_has_hope(core)) {
         struct error error;
         fail(&error, ERR_BACKEND_UNAVAILABLE, "no backend available");
@@ -101,6 +103,8 @@ static void on_news(void *owner, const struct event *event)
     }
     bool done = event->kind == EVENT_DONE;
     end(b->core, r, done ? &event->outcome : NULL, done ? NULL : &event->error);
+    if (b->retired)
+        core_retire_idle(b->core);
     core_pump(b->core);
 }
 
@@ -117,64 +121,50 @@ static void on_lost(void *owner, const struct error *why)
     end_running(owner, &error);
 }
 
+/* How a retired backend is nobody needs to know, but that it has nothing left to do. */
 static void on_changed(void *owner)
 {
     struct backend *b = owner;
+    if (b->retired) {
+        core_retire_idle(b->core);
+        return;
+    }
     b->core->ops->backend_changed(b->core->owner, b);
     core_pump(b->core);
 }
 
 static const struct engine_ops engine_ops = { on_changed, on_news, on_died, on_lost };
+const struct engine_ops *const core_engine_ops = &engine_ops;
 
 /* --- what others call ------------------------------------------------------- */
 
-enum err core_init(struct core *core, struct io *io, const struct backend_setup *setups, size_t n,
-                   size_t queue_depth, const struct core_ops *ops, void *owner, struct error *error)
+void core_init(struct core *core, struct io *io, const struct core_ops *ops, void *owner)
 {
-    *core = (struct core){ .ops = ops, .owner = owner, .io = io, .queue_depth = queue_depth };
+    *core = (struct core){ .ops = ops, .owner = owner, .io = io };
     list_init(&core->waiting);
-    core->backends = calloc(n, sizeof *core->backends);
-    if (!core->backends)
-        return fail_nomem(error);
-    for (size_t i = 0; i < n; i++) {
-        struct backend *b = &core->backends[i];
-        b->core = core;
-        b->name = setups[i].engine.name;
-        b->kind = setups[i].kind;
-        b->slots = setups[i].engine.slots;
-        b->preparation = setups[i].preparation;
-        list_init(&b->running);
-        enum err e = engine_new(io, &setups[i].engine, &engine_ops, b, &b->engine, error);
-        if (e) {
-            core_done(core);
-            return e;
-        }
-        core->n_backends++;
-    }
-    return OK;
+    list_init(&core->backends);
+    list_init(&core->retired);
+    uv_timer_init(io->loop, &core->reaper); /* can't fail */
+    core->reaper.data = core;
 }
 
 void core_done(struct core *core)
 {
     struct error error;
+    struct list *const lists[] = { &core->backends, &core->retired };
     fail(&error, ERR_BACKEND_UNAVAILABLE, "the daemon is shutting down");
     core->draining = true;
     end_waiting(core, &error);
-    for (size_t i = 0; i < core->n_backends; i++) {
-        struct backend *b = &core->backends[i];
-        end_running(b, &error);
-        if (b->job)
-            job_orphan(b->job);
-        engine_free(b->engine);
-    }
-    free(core->backends);
-    core->backends = NULL;
-    core->n_backends = 0;
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++)
+        LIST_EACH(struct backend, b, lists[i], link)
+            end_running(b, &error);
+    core_free_backends(core);
 }
 
 void core_start(struct core *core)
 {
     core_prepare(core);
+    core_pump(core);
 }
 
 uint64_t core_next_serial(struct core *core)
@@ -209,6 +199,29 @@ void core_abandon(struct core *core, struct request *r)
         request_move(r, REQUEST_CANCELLING, &b->running);
         engine_tell(b->engine, ORDER_CANCEL, r->serial);
     }
+}
+
+/* One that runs ends as its engine says it did. */
+enum err core_cancel(struct core *core, uint64_t serial, struct error *error)
+{
+    LIST_EACH(struct request, r, &core->waiting, link) {
+        if (r->serial != serial)
+            continue;
+        struct error why;
+        fail(&why, ERR_BACKEND_UNAVAILABLE, "cancelled by the operator");
+        end(core, r, NULL, &why);
+        return OK;
+    }
+    struct list *const lists[] = { &core->backends, &core->retired };
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++)
+        LIST_EACH(struct backend, b, lists[i], link) {
+            if (!find_running(b, serial))
+                continue;
+            engine_tell(b->engine, ORDER_CANCEL, serial);
+            return OK;
+        }
+    return fail(error, ERR_NOT_FOUND, "no request has the serial %llu (any more)",
+                (unsigned long long)serial);
 }
 
 void core_pause(struct request *r, bool pause)

@@ -7,7 +7,8 @@
  *
  * One preparation runs at a time, so that the backend that comes first has the network for
  * itself.  Each is tried once: the program that does it tries again by itself where that
- * makes sense.  Backends with nothing to prepare do not wait for those that have.
+ * makes sense.  Backends with nothing to prepare do not wait for those that have, only for
+ * the one that they replace, if that is still there.
  */
 #include <string.h>
 
@@ -17,18 +18,17 @@ static void begin(struct backend *b);
 
 static struct backend *next_waiting(struct core *core, bool to_prepare)
 {
-    for (size_t i = 0; i < core->n_backends; i++) {
-        struct backend *b = &core->backends[i];
-        if (b->prepared == PREPARE_WAITING && (b->preparation.argv != NULL) == to_prepare)
+    LIST_EACH(struct backend, b, &core->backends, link)
+        if (b->prepared == PREPARE_WAITING && (b->preparation.argv != NULL) == to_prepare &&
+            !core_is_retiring(core, b->name))
             return b;
-    }
     return NULL;
 }
 
 static bool is_running(const struct core *core)
 {
-    for (size_t i = 0; i < core->n_backends; i++)
-        if (core->backends[i].prepared == PREPARE_RUNNING)
+    LIST_EACH(struct backend, b, &core->backends, link)
+        if (b->prepared == PREPARE_RUNNING)
             return true;
     return false;
 }
@@ -94,8 +94,11 @@ enum engine_state backend_state(const struct backend *b)
 {
     switch (b->prepared) {
     case PREPARE_WAITING:
+        return core_is_retiring(b->core, b->name) ? ENGINE_RESTARTING : ENGINE_STARTING;
     case PREPARE_RUNNING:
         return ENGINE_STARTING;
+    case PREPARE_UNLOADED:
+        return ENGINE_STOPPED;
     case PREPARE_FAILED:
         return ENGINE_FAILED;
     case PREPARE_DONE:

@@ -9,19 +9,17 @@
 
 struct backend *core_route(struct core *core)
 {
-    for (size_t i = 0; i < core->n_backends; i++) {
-        struct backend *b = &core->backends[i];
+    LIST_EACH(struct backend, b, &core->backends, link)
         if (backend_state(b) == ENGINE_READY)
             return b->running.len < b->slots ? b : NULL;
-    }
     return NULL;
 }
 
 bool core_has_hope(const struct core *core)
 {
-    for (size_t i = 0; i < core->n_backends; i++) {
-        enum engine_state state = backend_state(&core->backends[i]);
-        if (state != ENGINE_FAILED && state != ENGINE_STOPPED)
+    LIST_EACH(struct backend, b, &core->backends, link) {
+        enum engine_state state = backend_state(b);
+        if (b->prepared == PREPARE_UNLOADED || (state != ENGINE_FAILED && state != ENGINE_STOPPED))
             return true;
     }
     return false;

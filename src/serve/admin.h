@@ -1,5 +1,6 @@
 /*
- * admin.h - those who watch the daemon: the subscribers of the admin socket.
+ * admin.h - those who watch the daemon, and its owner, who orders: the subscribers of the
+ * admin socket.
  *
  * A newcomer is told what the daemon holds, one capabilities frame per backend that
  * ever was ready and the present state, and then every change.  A subscriber that is
@@ -11,16 +12,28 @@
 #include "journal/journal.h"
 #include "wire/admin.h"
 
+struct admin_ops {
+    /* Follow an order: append the reply to `reply`, or fail with a sentence that is the
+     * reply. */
+    enum err (*ordered)(void *owner, const struct admin_order *order, struct buf *reply,
+                        struct error *why);
+};
+
 struct admin {
     struct io *io;
+    const struct admin_ops *ops;
+    void *owner;
     struct journal *journal;
     struct list subscribers;
+    enum lifecycle life;     /* that was told last */
     struct buf capabilities; /* of all backends, as they are told to a newcomer */
     struct buf state;        /* the last lifecycle frame */
     struct buf event;        /* the one being told */
+    struct buf reply;        /* likewise */
 };
 
-void admin_init(struct admin *a, struct io *io, struct journal *journal);
+void admin_init(struct admin *a, struct io *io, struct journal *journal,
+                const struct admin_ops *ops, void *owner);
 
 /* Disconnects everybody after what was said has left, or with `now` at once. */
 void admin_close(struct admin *a, bool now);
@@ -36,7 +49,7 @@ void admin_tell_status(struct admin *a, enum lifecycle life, const struct phase_
 void admin_tell_foreign(struct admin *a, const json_t *tree);
 
 /* What backends can do, `n` of them in the order of their labels: told to newcomers
- * from now on, and the one at `changed` to everybody. */
+ * from now on, and the one at `changed` (if that is less than `n`) to everybody. */
 struct admin_backend {
     const char *label;
     const struct capabilities *capabilities;

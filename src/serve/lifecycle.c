@@ -9,8 +9,8 @@
 
 bool lifecycle_ready(const struct core *core)
 {
-    for (size_t i = 0; i < core->n_backends; i++)
-        if (backend_state(&core->backends[i]) == ENGINE_READY)
+    LIST_EACH(const struct backend, b, &core->backends, link)
+        if (backend_state(b) == ENGINE_READY)
             return true;
     return false;
 }
@@ -21,27 +21,47 @@ static int by_label(const void *a, const void *b)
                   ((const struct admin_backend *)b)->label);
 }
 
-/* Tell what `changed` can do; `backends` are those that were ever ready. */
+/* What backends can do that were ever ready, in the order of their labels; NULL without
+ * memory. */
+static struct admin_backend *list_known(const struct core *core, size_t *ret_n)
+{
+    struct admin_backend *known = calloc(core->backends.len + 1, sizeof *known);
+    size_t n = 0;
+    if (!known)
+        return NULL;
+    LIST_EACH(const struct backend, b, &core->backends, link) {
+        const struct capabilities *c = engine_capabilities(b->engine);
+        if (c->slots > 0)
+            known[n++] = (struct admin_backend){ b->name, c };
+    }
+    qsort(known, n, sizeof *known, by_label);
+    *ret_n = n;
+    return known;
+}
+
 static void tell_capabilities(struct admin *a, const struct core *core,
                               const struct backend *changed)
 {
-    struct admin_backend *known = calloc(core->n_backends, sizeof *known);
+    size_t n, at = 0;
+    struct admin_backend *known = list_known(core, &n);
     if (!known)
         return;
-    size_t n = 0;
-    for (size_t i = 0; i < core->n_backends; i++) {
-        const struct backend *b = &core->backends[i];
-        const struct capabilities *c = engine_capabilities(b->engine);
-        if (c->slots == 0) /* never ready yet */
-            continue;
-        known[n++] = (struct admin_backend){ b->name, c };
-    }
-    qsort(known, n, sizeof *known, by_label);
-    size_t at = 0;
     while (known[at].label != changed->name)
         at++;
     admin_tell_capabilities(a, known, n, at);
     free(known);
+}
+
+void lifecycle_configured(struct admin *a, const struct core *core, bool serving)
+{
+    size_t n;
+    struct admin_backend *known = list_known(core, &n);
+    if (known)
+        admin_tell_capabilities(a, known, n, n);
+    free(known);
+    LIST_EACH(const struct backend, b, &core->backends, link)
+        if (backend_state(b) != ENGINE_READY)
+            lifecycle_backend_changed(a, core, b, serving);
 }
 
 void lifecycle_backend_changed(struct admin *a, const struct core *core,

@@ -13,6 +13,9 @@
 void lifecycle_backend_changed(struct admin *a, const struct core *core,
                                const struct backend *changed, bool serving);
 
+/* Backends have come or gone. */
+void lifecycle_configured(struct admin *a, const struct core *core, bool serving);
+
 /* A line of inferd-fetch, which makes a backend's model present: told and logged.  One that
  * says why it failed fills `why`. */
 void lifecycle_backend_prepares(struct admin *a, const struct core *core, const struct backend *b,

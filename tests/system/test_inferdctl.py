@@ -522,7 +522,7 @@ def test_without_a_command_help_is_an_error(ctl):
 
 
 @pytest.mark.parametrize("args, complaint", [
-    (["statsu"], "unknown command 'statsu'; did you mean 'status'?"),
+    (["statu"], "unknown command 'statu'; did you mean 'status'?"),
     (["frobnicate"], "unknown command 'frobnicate'\n"),
     (["help", "generat"], "unknown command 'generat'; did you mean 'generate'?"),
     (["help", "status", "watch"], "'watch' is one argument too many"),

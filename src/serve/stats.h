@@ -1,0 +1,12 @@
+/*
+ * stats.h - what the daemon knows of itself, gathered for the reply to "stats".
+ */
+#pragma once
+
+#include "core/core.h"
+#include "journal/accounting.h"
+#include "wire/admin.h"
+
+/* Append the reply.  `life` is the daemon's state. */
+enum err stats_reply(struct buf *out, const struct core *core, const struct accounting *accounting,
+                     enum lifecycle life, struct error *error) MUST_USE;

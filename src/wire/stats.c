@@ -1,0 +1,196 @@
+/*
+ * stats.c - see stats.h.
+ *
+ * Many callers times many buckets is more than anybody reads and more than the loop has
+ * time for: a caller's latencies are told as quantiles only, those of backends and of the
+ * daemon with their buckets.
+ */
+#include "wire/stats.h"
+
+#include <string.h>
+
+#include "base/utf8.h"
+#include "wire/admin.h"
+
+/* --- members ---------------------------------------------------------------- */
+
+static bool set(json_t *tree, const char *key, json_t *value)
+{
+    return json_object_set_new(tree, key, value) == 0;
+}
+
+/* Paths of programs need not be UTF-8. */
+static bool set_text(json_t *tree, const char *key, const char *text)
+{
+    if (!text || !text[0])
+        return true;
+    CLEANUP(free_ptr) char *copy = strdup(text);
+    if (!copy)
+        return false;
+    utf8_scrub(copy, strlen(copy));
+    return set(tree, key, json_string(copy));
+}
+
+static bool set_count(json_t *tree, const char *key, uint64_t n)
+{
+    return set(tree, key, json_integer((json_int_t)n));
+}
+
+/* Left out where it is 0. */
+static bool set_number(json_t *tree, const char *key, uint64_t n)
+{
+    return n == 0 || set_count(tree, key, n);
+}
+
+/* --- totals ----------------------------------------------------------------- */
+
+/* The time within which a share of all stayed, as far as the buckets tell: as if those in
+ * one had been spread evenly.  What is above all bounds counts as the last of them. */
+static double quantile(const struct stats_latency *l, double share)
+{
+    double wanted = share * (double)l->count, below = 0;
+    for (size_t i = 0; i < l->n_bounds; i++) {
+        double here = (double)l->counts[i], from = i ? l->bounds[i - 1] : 0;
+        if (here > 0 && below + here >= wanted)
+            return from + (l->bounds[i] - from) * (wanted - below) / here;
+        below += here;
+    }
+    return l->n_bounds ? l->bounds[l->n_bounds - 1] : 0;
+}
+
+static json_t *buckets_tree(const struct stats_latency *l)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; list && i <= l->n_bounds; i++) {
+        json_t *bound = i < l->n_bounds ? json_real(l->bounds[i]) : json_null();
+        json_t *pair = json_pack("[oI]", bound, (json_int_t)l->counts[i]);
+        if (json_array_append_new(list, pair) < 0) {
+            json_decref(list);
+            return NULL;
+        }
+    }
+    return list;
+}
+
+static json_t *latency_tree(const struct stats_latency *l, bool buckets)
+{
+    CLEANUP(json_drop)
+    json_t *tree = json_pack("{sI sf}", "count", (json_int_t)l->count, "sum", l->sum);
+    bool made = tree != NULL;
+    if (l->count > 0)
+        made = made && set(tree, "p50", json_real(quantile(l, 0.5))) &&
+               set(tree, "p95", json_real(quantile(l, 0.95))) &&
+               set(tree, "p99", json_real(quantile(l, 0.99)));
+    if (buckets)
+        made = made && set(tree, "buckets", buckets_tree(l));
+    return made ? TAKE(tree) : NULL;
+}
+
+static json_t *latencies_tree(const struct stats_totals *t, bool buckets)
+{
+    CLEANUP(json_drop) json_t *tree = json_object();
+    for (size_t i = 0; i < t->n_latencies; i++)
+        if (!set(tree, t->latencies[i].name, latency_tree(&t->latencies[i], buckets)))
+            return NULL;
+    return TAKE(tree);
+}
+
+static json_t *errors_tree(const struct stats_totals *t)
+{
+    CLEANUP(json_drop) json_t *tree = json_object();
+    for (size_t i = 0; i < t->n_errors; i++)
+        if (t->errors[i] > 0 && !set_count(tree, error_wire_name((enum err)i), t->errors[i]))
+            return NULL;
+    return TAKE(tree);
+}
+
+static json_t *totals_tree(const struct stats_totals *t, bool buckets)
+{
+    CLEANUP(json_drop)
+    json_t *tree =
+        json_pack("{sI sI sI sI sI sI sI sI}", "requests", (json_int_t)t->requests, "done",
+                  (json_int_t)t->done, "failed", (json_int_t)t->failed, "abandoned",
+                  (json_int_t)t->abandoned, "refused", (json_int_t)t->refused, "prompt_tokens",
+                  (json_int_t)t->prompt_tokens, "completion_tokens",
+                  (json_int_t)t->completion_tokens, "cached_tokens", (json_int_t)t->cached_tokens);
+    bool made = tree && set(tree, "errors", errors_tree(t)) &&
+                set(tree, "latencies", latencies_tree(t, buckets));
+    return made ? TAKE(tree) : NULL;
+}
+
+/* --- who and what ----------------------------------------------------------- */
+
+static bool set_capabilities(json_t *tree, const struct capabilities *c)
+{
+    return set_text(tree, "model", c->model) && set_text(tree, "accelerator", c->accelerator) &&
+           set_text(tree, "cpu_variant", c->cpu_variant) &&
+           set(tree, "gpu_layers", json_integer(c->gpu_layers)) &&
+           set_number(tree, "n_ctx", c->n_ctx);
+}
+
+static json_t *backend_tree(const struct stats_backend *b)
+{
+    CLEANUP(json_drop)
+    json_t *tree = json_pack("{ss ss ss sI sI sI}", "name", b->name, "kind", b->kind, "state",
+                             b->state, "slots", (json_int_t)b->slots, "running",
+                             (json_int_t)b->running, "restarts", (json_int_t)b->restarts);
+    bool made = tree && set_text(tree, "why", b->why) && set_text(tree, "sha256", b->sha256) &&
+                set_text(tree, "breaker", b->breaker) &&
+                set_number(tree, "pid", (uint64_t)b->pid) &&
+                (!b->capabilities || set_capabilities(tree, b->capabilities)) &&
+                (!b->booked || set(tree, "totals", totals_tree(&b->totals, true)));
+    return made ? TAKE(tree) : NULL;
+}
+
+static json_t *caller_tree(const struct stats_caller *c)
+{
+    CLEANUP(json_drop) json_t *tree = json_pack("{sI}", "uid", (json_int_t)c->uid);
+    bool made = tree && set_text(tree, "executable", c->executable) &&
+                set(tree, "totals", totals_tree(&c->totals, false));
+    return made ? TAKE(tree) : NULL;
+}
+
+static json_t *request_tree(const struct stats_request *r)
+{
+    CLEANUP(json_drop)
+    json_t *tree =
+        json_pack("{sI ss sI sI sf}", "serial", (json_int_t)r->serial, "state", r->state, "uid",
+                  (json_int_t)r->uid, "pid", (json_int_t)r->pid, "age_ms", r->age_ms);
+    bool made = tree && set_text(tree, "backend", r->backend) &&
+                set_text(tree, "surface", r->surface) &&
+                set_text(tree, "executable", r->executable);
+    return made ? TAKE(tree) : NULL;
+}
+
+/* A list of `n` things, each made into a tree by `make`. */
+#define LIST_TREE(make, things, n)                                                                 \
+    __extension__({                                                                                \
+        json_t *list_ = json_array();                                                              \
+        for (size_t i_ = 0; list_ && i_ < (n); i_++) {                                             \
+            if (json_array_append_new(list_, make(&(things)[i_])) < 0) {                           \
+                json_decref(list_);                                                                \
+                list_ = NULL;                                                                      \
+            }                                                                                      \
+        }                                                                                          \
+        list_;                                                                                     \
+    })
+
+static json_t *stats_tree(const struct stats *s)
+{
+    CLEANUP(json_drop)
+    json_t *tree = json_pack("{ss ss ss sb ss ss sf sI sI}", "id", "admin", "type", "reply", "op",
+                             "stats", "ok", 1, "version", s->version, "state", s->state,
+                             "uptime_seconds", s->uptime_seconds, "queue_depth",
+                             (json_int_t)s->queue_depth, "waiting", (json_int_t)s->waiting);
+    bool made = tree && set(tree, "totals", totals_tree(&s->totals, true)) &&
+                set(tree, "backends", LIST_TREE(backend_tree, s->backends, s->n_backends)) &&
+                set(tree, "callers", LIST_TREE(caller_tree, s->callers, s->n_callers)) &&
+                set(tree, "requests", LIST_TREE(request_tree, s->requests, s->n_requests));
+    return made ? TAKE(tree) : NULL;
+}
+
+enum err stats_put(struct buf *out, const struct stats *stats)
+{
+    CLEANUP(json_drop) json_t *tree = stats_tree(stats);
+    return tree ? admin_put_line(out, tree) : ERR_NO_MEMORY;
+}
