@@ -39,14 +39,6 @@ void log_set_filter(log_filter *new_filter, void *context)
     filter_context = context;
 }
 
-/* A name with a newline or an escape in it shall not look like a line of ours. */
-static void tame(char *line, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
-            line[i] = '?';
-}
-
 /* A log nobody reads must not stop the program: what can't be written is lost. */
 static void put(const char *line, size_t n)
 {
@@ -85,7 +77,7 @@ void log_line(enum log_level level, const char *fmt, ...)
         n += (size_t)more;
     if (n >= sizeof line)
         n = utf8_whole(line, sizeof line - 1);
-    tame(line, n);
+    utf8_tame(line, n);
     line[n++] = '\n';
     if (filter)
         put_filtered(line, n);

@@ -120,6 +120,18 @@ void utf8_scrub(char *bytes, size_t n)
     }
 }
 
+void utf8_tame(char *bytes, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint8_t c = (uint8_t)bytes[i];
+        bool c1 = c == 0xC2 && i + 1 < n && (uint8_t)bytes[i + 1] < 0xA0;
+        if (c < 0x20 || c == 0x7F || c1)
+            bytes[i] = '?';
+        if (c1)
+            bytes[++i] = '?';
+    }
+}
+
 size_t utf8_whole(const char *bytes, size_t n)
 {
     /* The last character starts at most four bytes before the end. */

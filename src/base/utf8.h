@@ -33,6 +33,10 @@ static inline bool utf8_complete(const struct utf8 *u)
 /* Make `bytes` UTF-8: each byte that belongs to no character becomes a '?'. */
 void utf8_scrub(char *bytes, size_t n);
 
+/* Make UTF-8 harmless to look at: each byte of a control character (C0, DEL, C1) becomes a
+ * '?', so that nothing starts a line or moves a cursor. */
+void utf8_tame(char *bytes, size_t n);
+
 /* Length of the longest prefix of `bytes` that does not end inside a character.
  * Only the end is looked at: what stands before is taken to be well-formed. */
 size_t utf8_whole(const char *bytes, size_t n);

@@ -134,7 +134,7 @@ struct submission {
     char *order; /* the encoded `generate` */
     size_t order_len;
     struct sink *sink;
-    struct asker asker; /* copied */
+    struct origin origin; /* copied */
 };
 
 /*

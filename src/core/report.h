@@ -19,7 +19,7 @@ enum report_end {
 };
 
 /* Who asks, and how. */
-struct asker {
+struct origin {
     uid_t uid;             /* (uid_t)-1 where nobody attests it */
     pid_t pid;             /* likewise -1 */
     const char *label;     /* the caller's executable; "" unknown */
@@ -39,7 +39,7 @@ struct report {
     enum err error;  /* FAILED, REFUSED */
     uint64_t serial; /* 0: it never had one */
 
-    struct asker asker;
+    struct origin origin;
     const char *backend; /* its label; NULL: none took it */
     const char *kind;    /* of that backend */
 

@@ -20,8 +20,8 @@ static const unsigned next_states[] = {
 struct request *request_new(const struct submission *s)
 {
     struct request *r = calloc(1, sizeof *r);
-    char *id = strdup(s->asker.client_id ? s->asker.client_id : "");
-    char *label = strdup(s->asker.label);
+    char *id = strdup(s->origin.client_id ? s->origin.client_id : "");
+    char *label = strdup(s->origin.label);
     if (!r || !id || !label) {
         free(s->order);
         free(label);
@@ -33,9 +33,9 @@ struct request *request_new(const struct submission *s)
     r->order = s->order;
     r->order_len = s->order_len;
     r->sink = s->sink;
-    r->asker = s->asker;
-    r->asker.client_id = id;
-    r->asker.label = label;
+    r->origin = s->origin;
+    r->origin.client_id = id;
+    r->origin.label = label;
     r->submitted_us = clock_us();
     return r;
 }
@@ -44,8 +44,8 @@ void request_free(struct request *r)
 {
     assert(!r->list);
     free(r->order);
-    free((char *)r->asker.client_id);
-    free((char *)r->asker.label);
+    free((char *)r->origin.client_id);
+    free((char *)r->origin.label);
     free(r);
 }
 
@@ -72,7 +72,7 @@ struct report request_report(const struct request *r, enum report_end end, enum 
         .end = end,
         .error = error,
         .serial = r->serial,
-        .asker = r->asker,
+        .origin = r->origin,
         .backend = r->backend ? r->backend->name : NULL,
         .kind = r->backend ? r->backend->kind : NULL,
         .queue_us = (r->started_us ? r->started_us : now) - r->submitted_us,

@@ -65,7 +65,7 @@ struct request {
     size_t order_len;
     struct sink *sink;       /* borrowed; NULL once nobody listens */
     struct backend *backend; /* that runs it; NULL before */
-    struct asker asker;      /* its id and label are owned; the surface's name outlives it */
+    struct origin origin;    /* its id and label are owned; the surface's name outlives it */
     int64_t submitted_us;
     int64_t started_us;    /* when the engine got it; 0: not yet */
     int64_t first_text_us; /* when the first and the last piece of the answer came; 0: none */

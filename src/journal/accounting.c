@@ -190,7 +190,7 @@ void accounting_done(struct accounting *a)
 void accounting_book(struct accounting *a, const struct report *r)
 {
     book(&a->all, r);
-    ledger_book(&a->callers, r->asker.uid, r->asker.label, r);
+    ledger_book(&a->callers, r->origin.uid, r->origin.label, r);
     if (r->backend)
         ledger_book(&a->backends, 0, r->backend, r);
 }

@@ -263,7 +263,7 @@ static void hash_id(const struct journal *j, const char *id, char *ret)
 
 static void record_tokens(struct record *line, const struct report *r)
 {
-    bool v1 = strcmp(r->asker.surface, "v1") == 0;
+    bool v1 = strcmp(r->origin.surface, "v1") == 0;
     record_number(line, v1 ? "prompt_tokens" : "input_tokens", (int64_t)r->prompt_tokens);
     record_number(line, v1 ? "completion_tokens" : "output_tokens", (int64_t)r->completion_tokens);
     record_number(line, "cached_tokens", (int64_t)r->cached_tokens);
@@ -281,19 +281,19 @@ void journal_request(struct journal *j, const struct report *r)
 {
     struct record line;
     char name[EVENT_NAME_MAX], hash[2 + 2 * HASH_SHOWN];
-    name_event(r->asker.surface, event_of(r), name, sizeof name);
+    name_event(r->origin.surface, event_of(r), name, sizeof name);
     if (!begin(j, &line, "activity", r->end == REPORT_FAILED ? LOG_WARN : LOG_INFO, name))
         return;
-    if (r->asker.client_id && r->asker.client_id[0]) {
-        bool plain = is_plain(r->asker.client_id);
+    if (r->origin.client_id && r->origin.client_id[0]) {
+        bool plain = is_plain(r->origin.client_id);
         if (!plain)
-            hash_id(j, r->asker.client_id, hash);
-        record_text(&line, "req_id", plain ? r->asker.client_id : hash);
+            hash_id(j, r->origin.client_id, hash);
+        record_text(&line, "req_id", plain ? r->origin.client_id : hash);
     }
     if (r->serial)
         record_number(&line, "serial", (int64_t)r->serial);
-    record_text(&line, "surface", r->asker.surface);
-    record_peer(&line, r->asker.uid, r->asker.pid, r->asker.label);
+    record_text(&line, "surface", r->origin.surface);
+    record_peer(&line, r->origin.uid, r->origin.pid, r->origin.label);
     record_text(&line, "backend", r->backend);
     record_text(&line, "kind", r->kind);
     if (r->end == REPORT_DONE)

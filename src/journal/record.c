@@ -73,9 +73,7 @@ static enum err put_text(struct buf *out, struct slice text)
     size_t len = text.len <= sizeof shown ? text.len : utf8_whole(text.at, sizeof shown);
     memcpy(shown, text.at, len);
     utf8_scrub(shown, len);
-    for (size_t i = 0; i < len; i++)
-        if ((unsigned char)shown[i] < 0x20 || shown[i] == 0x7f)
-            shown[i] = '?';
+    utf8_tame(shown, len);
     return json_put_string(out, shown, len);
 }
 

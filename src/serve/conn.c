@@ -189,9 +189,9 @@ static const struct sink_ops sink_ops = { on_text, on_done, on_failed };
 
 /* --- a line ----------------------------------------------------------------- */
 
-static struct asker asker_of(const struct conn *c, const char *client_id)
+static struct origin origin_of(const struct conn *c, const char *client_id)
 {
-    return (struct asker){
+    return (struct origin){
         .uid = c->peer.uid,
         .pid = c->peer.pid,
         .label = c->peer.exe ? c->peer.exe : "",
@@ -209,7 +209,7 @@ static void report_refusal(const struct conn *c, uint64_t serial, const char *cl
         .end = REPORT_REFUSED,
         .error = code,
         .serial = serial,
-        .asker = asker_of(c, client_id),
+        .origin = origin_of(c, client_id),
         .queue_us = -1,
         .first_text_us = -1,
         .total_us = -1,
@@ -240,7 +240,7 @@ static enum err submit(struct conn *c, uint64_t serial, struct decoded *d, struc
         .order = TAKE(d->order),
         .order_len = d->order_len,
         .sink = &c->sink,
-        .asker = asker_of(c, d->ask.id),
+        .origin = origin_of(c, d->ask.id),
     };
     return core_submit(c->clients->core, &submission, &c->request, error);
 }

@@ -124,10 +124,10 @@ static void add_requests(struct stats *s, const struct list *list, const char *b
             .serial = r->serial,
             .state = names[r->state],
             .backend = backend,
-            .surface = r->asker.surface,
-            .uid = r->asker.uid == (uid_t)-1 ? -1 : (int64_t)r->asker.uid,
-            .pid = r->asker.pid,
-            .executable = r->asker.label,
+            .surface = r->origin.surface,
+            .uid = r->origin.uid == (uid_t)-1 ? -1 : (int64_t)r->origin.uid,
+            .pid = r->origin.pid,
+            .executable = r->origin.label,
             .age_ms = (double)(clock_us() - r->submitted_us) / 1000,
         };
     }

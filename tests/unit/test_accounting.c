@@ -27,7 +27,7 @@ static struct report answered(void)
 {
     return (struct report){
         .end = REPORT_DONE,
-        .asker = { .uid = 1000, .label = "/bin/a", .surface = "v1" },
+        .origin = { .uid = 1000, .label = "/bin/a", .surface = "v1" },
         .backend = "main",
         .kind = "mock",
         .prompt_tokens = 10,
@@ -44,7 +44,7 @@ static struct report ended(enum report_end end, enum err error)
 {
     return (struct report){ .end = end,
                             .error = error,
-                            .asker = { .uid = 1000, .label = "/bin/a", .surface = "v1" },
+                            .origin = { .uid = 1000, .label = "/bin/a", .surface = "v1" },
                             .queue_us = -1,
                             .first_text_us = -1,
                             .total_us = -1 };
@@ -53,8 +53,8 @@ static struct report ended(enum report_end end, enum err error)
 static void book_answered(uid_t uid, const char *label)
 {
     struct report r = answered();
-    r.asker.uid = uid;
-    r.asker.label = label;
+    r.origin.uid = uid;
+    r.origin.label = label;
     accounting_book(&books, &r);
 }
 

@@ -69,6 +69,9 @@ static void no_text_starts_a_line_or_moves_a_cursor(void **state UNUSED)
 {
     assert_shown("a\n{\"msg\":\"forged\"}\r", "a?{\"msg\":\"forged\"}?");
     assert_shown("\x1b[2J\x7f\t", "?[2J??");
+    assert_shown("a\xc2\x9b"
+                 "2J\xc2\xa0",
+                 "a??2J\xc2\xa0");
     assert_shown("back\\slash \"quoted\"", "back\\slash \"quoted\"");
 }
 
