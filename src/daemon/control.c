@@ -155,7 +155,7 @@ static enum err on_ordered(void *owner, const struct admin_order *order, struct 
 {
     struct daemon *d = owner;
     if (order->op == ADMIN_STATS)
-        return stats_reply(reply, &d->core, &d->accounting, d->admin.life, why);
+        return stats_reply(reply, &d->core, &d->accounting, &d->journal, d->admin.life, why);
     struct buf notes;
     buf_init(&notes, NOTES_MAX);
     enum err e = follow(d, order, &notes, why);

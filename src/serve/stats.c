@@ -148,7 +148,7 @@ static enum err list_requests(struct stats *s, const struct core *core)
 }
 
 enum err stats_reply(struct buf *out, const struct core *core, const struct accounting *books,
-                     enum lifecycle life, struct error *error)
+                     const struct journal *journal, enum lifecycle life, struct error *error)
 {
     struct stats s = {
         .version = INFERD_VERSION,
@@ -156,7 +156,10 @@ enum err stats_reply(struct buf *out, const struct core *core, const struct acco
         .uptime_seconds = (double)(clock_ms() - books->since_ms) / 1000,
         .queue_depth = core->queue_depth,
         .waiting = core->waiting.len,
+        .log_works = journal_works(journal),
+        .log_lost = journal_lost(journal),
         .totals = totals_of(&books->all),
+        .other_callers = totals_of(&books->callers.others),
     };
     enum err e = list_backends(&s, core, books);
     if (!e)

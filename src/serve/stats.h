@@ -5,8 +5,10 @@
 
 #include "core/core.h"
 #include "journal/accounting.h"
+#include "journal/journal.h"
 #include "wire/admin.h"
 
 /* Append the reply.  `life` is the daemon's state. */
 enum err stats_reply(struct buf *out, const struct core *core, const struct accounting *accounting,
-                     enum lifecycle life, struct error *error) MUST_USE;
+                     const struct journal *journal, enum lifecycle life,
+                     struct error *error) MUST_USE;

@@ -175,6 +175,17 @@ static json_t *request_tree(const struct stats_request *r)
         list_;                                                                                     \
     })
 
+static json_t *log_tree(const struct stats *s)
+{
+    return json_pack("{sb sI}", "works", s->log_works, "lost", (json_int_t)s->log_lost);
+}
+
+/* Left out while there are none. */
+static bool set_others(json_t *tree, const struct stats_totals *t)
+{
+    return t->requests == 0 || set(tree, "other_callers", totals_tree(t, false));
+}
+
 static json_t *stats_tree(const struct stats *s)
 {
     CLEANUP(json_drop)
@@ -183,6 +194,7 @@ static json_t *stats_tree(const struct stats *s)
                              "uptime_seconds", s->uptime_seconds, "queue_depth",
                              (json_int_t)s->queue_depth, "waiting", (json_int_t)s->waiting);
     bool made = tree && set(tree, "totals", totals_tree(&s->totals, true)) &&
+                set(tree, "log", log_tree(s)) && set_others(tree, &s->other_callers) &&
                 set(tree, "backends", LIST_TREE(backend_tree, s->backends, s->n_backends)) &&
                 set(tree, "callers", LIST_TREE(caller_tree, s->callers, s->n_callers)) &&
                 set(tree, "requests", LIST_TREE(request_tree, s->requests, s->n_requests));

@@ -72,12 +72,15 @@ struct stats {
     double uptime_seconds;
     size_t queue_depth;
     size_t waiting;
+    bool log_works;    /* the activity log is being written */
+    uint64_t log_lost; /* lines of it that nobody will read */
     struct stats_totals totals;
     struct stats_backend *backends;
     size_t n_backends;
     struct stats_caller *callers;
     size_t n_callers;
-    struct stats_request *requests; /* those in hand, the oldest first */
+    struct stats_totals other_callers; /* those that are not on the list any more */
+    struct stats_request *requests;    /* those in hand, the oldest first */
     size_t n_requests;
 };
 

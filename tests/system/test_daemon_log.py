@@ -267,6 +267,14 @@ def complaints(d):
     return d.stderr().count("the activity log has to wait")
 
 
+def log_state(d):
+    with d.admin() as a:
+        a.send({"op": "stats"})
+        while (frame := a.receive())["type"] != "reply":
+            pass
+    return frame["log"]
+
+
 def test_the_directory_goes(start):
     d = start()
     event(d, "daemon_started")
@@ -281,11 +289,13 @@ def test_the_directory_cannot_be_made_and_then_it_can(start, tmp):
     (tmp / "logs").write_text("in the way")
     d = start("--log-dir", tmp / "logs")
     until(lambda: complaints(d) == 1, "the complaint")
+    assert log_state(d) == {"works": False, "lost": 0}
     for i in range(5):
         ask(d, str(i))
     (tmp / "logs").unlink()
     until(lambda: "is written again; 0 lines were lost" in d.stderr(), "the recovery")
     assert complaints(d) == 1
+    assert log_state(d) == {"works": True, "lost": 0}
     d.stop()
     said = lines(tmp / "logs" / "inferd.ndjson")
     assert said[0]["msg"] == "daemon_started"
