@@ -307,8 +307,9 @@ void keys_check(const struct source *source, const struct spot *spot, const stru
             unknown(source, &member, keys);
         if (!key || !member.value)
             continue;
-        if (key->unused && !is_off(member.value))
-            unused_value(source, &member, "has no effect: %s", key->unused);
+        size_t wrong_before = source->findings->n_wrong;
         check(source, &member, key);
+        if (key->unused && !is_off(member.value) && source->findings->n_wrong == wrong_before)
+            unused_value(source, &member, "has no effect: %s", key->unused);
     }
 }

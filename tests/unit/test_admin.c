@@ -11,6 +11,7 @@
 
 /* cmocka has a macro of the name of our fail(), so it comes last. */
 #include <cmocka.h>
+#undef fail
 
 enum { ROOMY = 64 * 1024 };
 
@@ -128,6 +129,99 @@ static void one_ability_is_not_mistaken_for_another(void **state UNUSED)
     }
 }
 
+/* --- orders ----------------------------------------------------------------- */
+
+/* The line is no order: this is why, and this the op that the reply carries. */
+static void expect_no_order(const char *line, const char *op, const char *why)
+{
+    struct admin_order order;
+    struct error error;
+    char got[ADMIN_OP_MAX + 1] = "unset";
+    assert_int_equal(admin_read_order(line, strlen(line), &order, got, &error),
+                     ERR_INVALID_REQUEST);
+    assert_string_equal(got, op);
+    assert_string_equal(error.message, why);
+}
+
+static struct admin_order read_order(const char *line)
+{
+    struct admin_order order;
+    struct error error;
+    char op[ADMIN_OP_MAX + 1];
+    assert_int_equal(admin_read_order(line, strlen(line), &order, op, &error), OK);
+    assert_string_equal(op, admin_op_name(order.op));
+    return order;
+}
+
+static void orders_are_read(void **state UNUSED)
+{
+    assert_int_equal(read_order("{\"op\":\"stats\"}").op, ADMIN_STATS);
+    assert_int_equal(read_order("{\"op\":\"reload\"}").op, ADMIN_RELOAD);
+    assert_int_equal(read_order("{\"op\":\"drain\"}").op, ADMIN_DRAIN);
+    struct admin_order order = read_order(" {\"serial\":18, \"op\":\"cancel\"}\r");
+    assert_int_equal(order.op, ADMIN_CANCEL);
+    assert_int_equal(order.serial, 18);
+    order = read_order("{\"op\":\"unload\",\"backend\":\"é\"}");
+    assert_int_equal(order.op, ADMIN_UNLOAD);
+    assert_string_equal(order.backend, "é");
+    assert_int_equal(read_order("{\"op\":\"load\",\"backend\":\"a\"}").op, ADMIN_LOAD);
+}
+
+static void what_is_no_order_is_explained(void **state UNUSED)
+{
+    expect_no_order("[]", "", "an order is an object, as {\"op\":\"stats\"}");
+    expect_no_order("{}", "", "the order has no op");
+    expect_no_order("{\"op\":7}", "", "op must be a string, not a whole number");
+    expect_no_order("{\"op\":\"explode-everything\"}", "explode-everythi",
+                    "unknown op \"explode-everything\"; there are stats, reload, drain, cancel, "
+                    "unload and load");
+    expect_no_order("{\"op\":\"reload\",\"backend\":\"a\"}", "reload",
+                    "reload has no member \"backend\"");
+    expect_no_order("{\"op\":\"cancel\"}", "cancel", "cancel needs the \"serial\" of a request");
+    expect_no_order("{\"op\":\"cancel\",\"serial\":-1}", "cancel",
+                    "serial is -1; it must be from 0 to 9223372036854775807");
+    expect_no_order("{\"op\":\"cancel\",\"serial\":\"1\"}", "cancel",
+                    "serial must be a whole number, not a string");
+    expect_no_order("{\"op\":\"load\",\"backend\":null}", "load", "load needs a \"backend\"");
+}
+
+static void a_name_that_no_backend_has_room_for_is_no_order(void **state UNUSED)
+{
+    char line[1024], name[300];
+    memset(name, 'a', sizeof name - 1);
+    name[sizeof name - 1] = '\0';
+    snprintf(line, sizeof line, "{\"op\":\"load\",\"backend\":\"%s\"}", name);
+    expect_no_order(line, "load", "no backend has a name of 299 bytes");
+}
+
+static void nesting_is_bounded(void **state UNUSED)
+{
+    char line[16 * 1024], op[ADMIN_OP_MAX + 1];
+    struct admin_order order;
+    struct error error;
+    memset(line, '[', sizeof line);
+    assert_int_equal(admin_read_order(line, sizeof line, &order, op, &error), ERR_INVALID_REQUEST);
+}
+
+static void replies_say_what_came_of_it(void **state UNUSED)
+{
+    struct buf out, notes;
+    buf_init(&out, ROOMY);
+    buf_init(&notes, ROOMY);
+    assert_int_equal(admin_put_done(&out, "drain", &notes), OK);
+    expect(&out, "{\"id\":\"admin\",\"ok\":true,\"op\":\"drain\",\"type\":\"reply\"}\n");
+    assert_int_equal(buf_append_str(&notes, "one\ntwo \"2\"\n"), OK);
+    assert_int_equal(admin_put_done(&out, "reload", &notes), OK);
+    expect(&out, "{\"id\":\"admin\",\"notes\":[\"one\",\"two \\\"2\\\"\"],\"ok\":true,"
+                 "\"op\":\"reload\",\"type\":\"reply\"}\n");
+    buf_done(&notes);
+    struct error error;
+    fail(&error, ERR_NOT_FOUND, "no");
+    assert_int_equal(admin_put_refusal(&out, "load", &error), OK);
+    expect(&out, "{\"error\":\"no\",\"id\":\"admin\",\"ok\":false,\"op\":\"load\","
+                 "\"type\":\"reply\"}\n");
+}
+
 static void what_does_not_fit_leaves_nothing_behind(void **state UNUSED)
 {
     static const struct capabilities c = { .slots = 1 };
@@ -147,6 +241,11 @@ int main(void)
         cmocka_unit_test(what_a_backend_has_not_is_left_out),
         cmocka_unit_test(what_it_has_is_said),
         cmocka_unit_test(one_ability_is_not_mistaken_for_another),
+        cmocka_unit_test(orders_are_read),
+        cmocka_unit_test(what_is_no_order_is_explained),
+        cmocka_unit_test(a_name_that_no_backend_has_room_for_is_no_order),
+        cmocka_unit_test(nesting_is_bounded),
+        cmocka_unit_test(replies_say_what_came_of_it),
         cmocka_unit_test(what_does_not_fit_leaves_nothing_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,139 @@
+/*
+ * test_stats.c - the reply to "stats".
+ */
+#include "test.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "wire/stats.h"
+
+enum { ROOMY = 1024 * 1024 };
+
+static const double bounds[] = { 0.1, 0.2, 0.4 };
+
+/* The reply as a tree, after a look at its frame. */
+static json_t *reply(const struct stats *s)
+{
+    struct buf out;
+    json_t *tree = NULL;
+    buf_init(&out, ROOMY);
+    assert_int_equal(stats_put(&out, s), OK);
+    assert_int_equal(out.at[out.len - 1], '\n');
+    assert_null(memchr(out.at, '\n', out.len - 1));
+    assert_int_equal(json_read(out.at, out.len, &tree, NULL), OK);
+    buf_done(&out);
+    return tree;
+}
+
+/* Latencies of which so many were in each bucket. */
+static struct stats totals_with(const uint64_t counts[4])
+{
+    struct stats s = { .version = "1", .state = "ready" };
+    s.totals.n_latencies = 1;
+    s.totals.latencies[0] = (struct stats_latency){
+        .name = "request",
+        .count = counts[0] + counts[1] + counts[2] + counts[3],
+        .n_bounds = ARRAY_LEN(bounds),
+        .bounds = bounds,
+        .counts = counts,
+    };
+    return s;
+}
+
+static void expect_quantiles(const uint64_t counts[4], double p50, double p95)
+{
+    struct stats s = totals_with(counts);
+    CLEANUP(json_drop) json_t *tree = reply(&s);
+    double got50, got95;
+    assert_int_equal(json_unpack(tree, "{s{s{s{sF sF}}}}", "totals", "latencies", "request", "p50",
+                                 &got50, "p95", &got95),
+                     0);
+    assert_true(fabs(got50 - p50) < 1e-9);
+    assert_true(fabs(got95 - p95) < 1e-9);
+}
+
+static void quantiles_are_read_off_the_buckets(void **state UNUSED)
+{
+    expect_quantiles((uint64_t[]){ 10, 0, 0, 0 }, 0.05, 0.095);
+    expect_quantiles((uint64_t[]){ 0, 10, 0, 0 }, 0.15, 0.195);
+    expect_quantiles((uint64_t[]){ 50, 0, 50, 0 }, 0.1, 0.38);
+    /* Nobody knows how far above the last bound. */
+    expect_quantiles((uint64_t[]){ 0, 0, 0, 3 }, 0.4, 0.4);
+}
+
+static void without_a_count_there_is_no_quantile(void **state UNUSED)
+{
+    struct stats s = totals_with((uint64_t[]){ 0, 0, 0, 0 });
+    CLEANUP(json_drop) json_t *tree = reply(&s);
+    const json_t *l =
+        json_object_get(json_object_get(json_object_get(tree, "totals"), "latencies"), "request");
+    assert_int_equal(json_integer_value(json_object_get(l, "count")), 0);
+    assert_null(json_object_get(l, "p50"));
+}
+
+static void errors_are_told_by_the_names_that_clients_see(void **state UNUSED)
+{
+    uint64_t errors[ERR_INTERNAL + 1] = { [ERR_QUEUE_FULL] = 3, [ERR_INTERNAL] = 1 };
+    struct stats s = { .version = "1", .state = "ready" };
+    s.totals.errors = errors;
+    s.totals.n_errors = ARRAY_LEN(errors);
+    CLEANUP(json_drop) json_t *tree = reply(&s);
+    const json_t *e = json_object_get(json_object_get(tree, "totals"), "errors");
+    assert_int_equal(json_object_size(e), 2);
+    assert_int_equal(json_integer_value(json_object_get(e, "queue_full")), 3);
+    assert_int_equal(json_integer_value(json_object_get(e, "internal")), 1);
+}
+
+static void what_a_backend_has_not_is_left_out(void **state UNUSED)
+{
+    struct stats_backend b = { .name = "a", .kind = "mock", .state = "stopped", .slots = 2 };
+    struct stats s = { .version = "1", .state = "ready", .backends = &b, .n_backends = 1 };
+    CLEANUP(json_drop) json_t *tree = reply(&s);
+    CLEANUP(json_drop)
+    json_t *want = json_pack("{ss ss ss si si si}", "name", "a", "kind", "mock", "state", "stopped",
+                             "slots", 2, "running", 0, "restarts", 0);
+    assert_true(json_equal(json_array_get(json_object_get(tree, "backends"), 0), want));
+}
+
+static void a_program_with_a_strange_path_harms_nobody(void **state UNUSED)
+{
+    struct stats_caller c = { .uid = -1, .executable = "/bin/\xff\xfe" };
+    struct stats s = { .version = "1", .state = "ready", .callers = &c, .n_callers = 1 };
+    CLEANUP(json_drop) json_t *tree = reply(&s);
+    const json_t *caller = json_array_get(json_object_get(tree, "callers"), 0);
+    assert_string_equal(json_string_value(json_object_get(caller, "executable")), "/bin/?"
+                                                                                  "?");
+    assert_int_equal(json_integer_value(json_object_get(caller, "uid")), -1);
+}
+
+static void callers_are_told_without_buckets(void **state UNUSED)
+{
+    const uint64_t counts[] = { 1, 0, 0, 0 };
+    struct stats s = totals_with(counts);
+    struct stats_caller c = { .uid = 5, .totals = s.totals };
+    s.callers = &c;
+    s.n_callers = 1;
+    CLEANUP(json_drop) json_t *tree = reply(&s);
+    const json_t *caller = json_array_get(json_object_get(tree, "callers"), 0);
+    const json_t *all = json_object_get(tree, "totals");
+    const json_t *both[] = { json_object_get(caller, "totals"), all };
+    for (size_t i = 0; i < 2; i++) {
+        const json_t *l = json_object_get(json_object_get(both[i], "latencies"), "request");
+        assert_int_equal(json_object_get(l, "buckets") != NULL, i == 1);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(quantiles_are_read_off_the_buckets),
+        cmocka_unit_test(without_a_count_there_is_no_quantile),
+        cmocka_unit_test(errors_are_told_by_the_names_that_clients_see),
+        cmocka_unit_test(what_a_backend_has_not_is_left_out),
+        cmocka_unit_test(a_program_with_a_strange_path_harms_nobody),
+        cmocka_unit_test(callers_are_told_without_buckets),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
