@@ -134,7 +134,19 @@ class Client:
         while True:
             frame = self.receive()
             assert frame is not None, f"{self.name} was closed while waiting for {status!r}"
-            if frame["status"] == status:
+            if frame.get("status") == status:
+                return frame
+
+    def order(self, op, **more):
+        """For admin connections: the reply to an order; frames before it are skipped."""
+        self.send({"op": op, **more})
+        return self.reply()
+
+    def reply(self):
+        while True:
+            frame = self.receive()
+            assert frame is not None, f"{self.name} was closed while waiting for a reply"
+            if frame["type"] == "reply":
                 return frame
 
     def shut(self):
@@ -222,7 +234,12 @@ class Daemon:
             config = {"backends": [SCRIPTED]}
         path = self.home / f"config.{self.stderr_path.suffix[1:]}.json"
         path.write_text(config if isinstance(config, str) else json.dumps(config))
+        self.config_path = path
         return path
+
+    def configure(self, config):
+        """Another configuration in the place of the one it has read."""
+        self._write_config(config)
 
     def _environment(self):
         """Ours, with a home of its own, so that nothing of this user's is read or written.
