@@ -345,3 +345,33 @@ def test_a_log_that_cannot_be_written_delays_no_end(start, tmp):
     d = start("--log-dir", tmp / "logs")
     ask(d)
     d.stop()
+
+
+# --- the accounts ------------------------------------------------------------
+
+def test_the_log_and_the_accounts_agree(start):
+    d = start()
+    with d.client() as c:
+        for i in range(10):
+            c.ask(f"{i}", "say a b c")
+            c.answer(f"{i}")
+        c.ask("f", "fail unavailable")
+        c.error("f")
+        for _ in range(3):
+            c.send({"messages": []})
+            c.receive()
+    with d.admin() as a:
+        a.send({"op": "stats"})
+        while (stats := a.receive())["type"] != "reply":
+            pass
+    said = [e for e in all_said(d) if e["msg"].startswith("request_")]
+    totals = stats["totals"]
+    assert totals["requests"] == len(said) == 14
+    assert totals["done"] == 10 and totals["failed"] == 1 and totals["refused"] == 3
+    assert totals["errors"] == {"backend_unavailable": 1, "invalid_request": 3}
+    for key in ("prompt_tokens", "completion_tokens", "cached_tokens"):
+        assert totals[key] == sum(e.get(key, 0) for e in said)
+    caller, = stats["callers"]
+    assert caller["executable"] == os.path.realpath("/proc/self/exe")
+    assert caller["totals"]["requests"] == 14
+    assert stats["backends"][0]["totals"]["requests"] == 11
