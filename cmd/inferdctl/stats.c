@@ -89,8 +89,8 @@ static void show_backend(struct output *out, const json_t *b)
                       text(b, "cpu_variant")[0] ? ", CPU variant " : "", text(b, "cpu_variant"));
     if (number(b, "n_ctx") > 0)
         output_printf(out, "%-12s %lld tokens per request\n", "context", number(b, "n_ctx"));
-    output_printf(out, "%-12s %lld of %lld in use, restarted %lld times\n", "slots",
-                  number(b, "running"), number(b, "slots"), number(b, "restarts"));
+    output_printf(out, "%-12s %lld of %lld in use; its engine died %lld times\n", "slots",
+                  number(b, "running"), number(b, "slots"), number(b, "deaths"));
     output_printf(out, "%-12s %lld requests, %lld tokens in, %lld out\n", "so far",
                   number(totals, "requests"), number(totals, "prompt_tokens"),
                   number(totals, "completion_tokens"));

@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/nearest.h"
+
 enum flag_type {
     FLAG_TEXT,
     FLAG_SECRET,
@@ -238,6 +240,19 @@ static enum err take_option(struct flags *flags, const struct flag *flag, char *
     return set_flag(flags, flag, from, flag->type == FLAG_SWITCH ? "true" : value, error);
 }
 
+static enum err unknown_option(const char *given, struct error *error)
+{
+    const char *names[ARRAY_LEN(table)];
+    char word[32];
+    for (size_t i = 0; i < ARRAY_LEN(table); i++)
+        names[i] = table[i].name;
+    const char *from = given + strspn(given, "-");
+    snprintf(word, sizeof word, "%.*s", (int)strcspn(from, "="), from);
+    const char *meant = nearest(word, names, ARRAY_LEN(names));
+    return fail(error, ERR_INVALID_REQUEST, "unknown option '%.80s'%s%s%s", given,
+                meant ? "; did you mean '--" : "", meant ? meant : "", meant ? "'?" : "");
+}
+
 static enum err read_arguments(int argc, char **argv, struct flags *flags, struct error *error)
 {
     struct option options[ARRAY_LEN(table) + 4] = {
@@ -267,7 +282,7 @@ static enum err read_arguments(int argc, char **argv, struct flags *flags, struc
         case ':':
             return fail(error, ERR_INVALID_REQUEST, "%s needs a value", argv[optind - 1]);
         case '?':
-            return fail(error, ERR_INVALID_REQUEST, "unknown option '%.80s'", argv[optind - 1]);
+            return unknown_option(argv[optind - 1], error);
         default:
             e = take_option(flags, &table[choice - FIRST_FLAG], optarg, error);
         }

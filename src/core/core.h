@@ -52,6 +52,7 @@ struct backend {
     struct error why_not;  /* PREPARE_FAILED */
     struct engine *engine; /* owned */
     struct list running;   /* of requests, RUNNING and CANCELLING */
+    uint64_t deaths;       /* of its engine's process, unasked */
 };
 
 struct core_ops {

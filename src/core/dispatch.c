@@ -111,6 +111,7 @@ static void on_news(void *owner, const struct event *event)
 static void on_died(void *owner, const struct engine_end *end)
 {
     struct backend *b = owner;
+    b->deaths++;
     b->core->ops->engine_died(b->core->owner, b, end);
 }
 

@@ -73,6 +73,7 @@ static struct stats_backend backend_of(const struct backend *b, const struct acc
         .slots = b->slots,
         .running = b->running.len,
         .pid = engine_pid(b->engine),
+        .deaths = b->deaths,
         .sha256 = b->setup.engine.model_sha256,
     };
     if (state == ENGINE_RESTARTING || state == ENGINE_FAILED)

@@ -133,7 +133,7 @@ static json_t *backend_tree(const struct stats_backend *b)
     CLEANUP(json_drop)
     json_t *tree = json_pack("{ss ss ss sI sI sI}", "name", b->name, "kind", b->kind, "state",
                              b->state, "slots", (json_int_t)b->slots, "running",
-                             (json_int_t)b->running, "restarts", (json_int_t)b->restarts);
+                             (json_int_t)b->running, "deaths", (json_int_t)b->deaths);
     bool made = tree && set_text(tree, "why", b->why) && set_text(tree, "sha256", b->sha256) &&
                 set_text(tree, "breaker", b->breaker) &&
                 set_number(tree, "pid", (uint64_t)b->pid) &&

@@ -43,7 +43,7 @@ struct stats_backend {
     uint32_t slots;
     size_t running;
     int pid; /* 0: no process */
-    uint64_t restarts;
+    uint64_t deaths; /* of its process, unasked */
     const char *breaker; /* "closed", "open", "half_open" */
     bool booked;         /* anything was ever asked of it */
     struct stats_totals totals;

@@ -120,6 +120,7 @@ def test_a_flag_goes_before_the_configuration(start):
 
 @pytest.mark.parametrize("args, word", [
     (["--no-such-flag"], "--no-such-flag"),
+    (["--queu-depth", "5"], "did you mean '--queue-depth'?"),
     (["--queue-depth"], "--queue-depth"),
     (["--queue-depth", "many"], "many"),
     (["--queue-depth", "-1"], "-1"),

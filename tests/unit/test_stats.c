@@ -93,7 +93,7 @@ static void what_a_backend_has_not_is_left_out(void **state UNUSED)
     CLEANUP(json_drop) json_t *tree = reply(&s);
     CLEANUP(json_drop)
     json_t *want = json_pack("{ss ss ss si si si}", "name", "a", "kind", "mock", "state", "stopped",
-                             "slots", 2, "running", 0, "restarts", 0);
+                             "slots", 2, "running", 0, "deaths", 0);
     assert_true(json_equal(json_array_get(json_object_get(tree, "backends"), 0), want));
 }
 
