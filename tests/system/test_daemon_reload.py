@@ -178,8 +178,9 @@ def test_a_file_that_is_gone_changes_nothing(start):
 def test_what_takes_a_restart_is_said(start):
     d = start(config=config(A))
     admin = all_ready(d, 1)
-    notes = reload(d, admin, A, listen={"generate": str(d.home / "elsewhere.sock")},
-                   log={"dir": str(d.home / "logs")})
+    for _ in range(2):  # it is still true the second time
+        notes = reload(d, admin, A, listen={"generate": str(d.home / "elsewhere.sock")},
+                       log={"dir": str(d.home / "logs")})
     assert notes[1:] == [f"{name} has changed: that takes a restart of the daemon"
                          for name in ("listen.generate", "log.dir")]
     assert d.path.exists() and not (d.home / "elsewhere.sock").exists()
@@ -217,6 +218,18 @@ def test_replaced_again_before_the_first_has_gone(start):
     assert c.answer("1") == "done"
     until(lambda: len(d.engines()) == 1, "one engine is left")
     assert set(backends(admin)) == {("a", "ready")}
+
+
+def test_one_that_is_done_does_not_take_another_with_it(start):
+    d = start(config=config(A, B))
+    admin = all_ready(d, 2)
+    holder = hold(d)
+    reload(d, admin, A2, {**B, "x-note": 1})
+    until(lambda: ("b", "draining") not in backends(admin), "the idle one ends")
+    assert ("a", "draining") in backends(admin)
+    serial = admin.order("stats")["requests"][0]["serial"]
+    admin.order("cancel", serial=serial)
+    assert holder.frames("holder")[-1]["stop_reason"] == "cancelled"
 
 
 def test_ending_while_one_is_replaced(start):
