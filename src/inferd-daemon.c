@@ -181,6 +181,9 @@ static void log_backend(struct daemon *d, const struct backend *b)
         log_error("backend '%s' has failed: %s", b->name, backend_why(b)->message);
         break;
     case ENGINE_STOPPED:
+        journal_backend(&d->journal, b->name, b->kind, "stopped", OK);
+        log_info("backend '%s' is unloaded", b->name);
+        break;
     case ENGINE_STARTING:
         break;
     }

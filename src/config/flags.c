@@ -115,7 +115,9 @@ static const struct flag table[] = {
            "requests that run at a time per backend (default 1)"),
     NUMBER("queue-depth", "INFERD_QUEUE_DEPTH", queue_depth, 0, 1000000,
            "requests that wait beyond those (default 10)"),
-    NUMBER("idle-unload-secs", "INFERD_IDLE_UNLOAD_SECS", idle_unload_secs, 0, 31536000, NULL),
+    NUMBER("idle-unload-secs", "INFERD_IDLE_UNLOAD_SECS", idle_unload_secs, 0, 31536000,
+           "end an engine that nobody used for so long; it starts again when it is\n"
+           "needed (default 0: never)"),
     NUMBER("ready-timeout-secs", "INFERD_READY_TIMEOUT_SECS", ready_timeout_secs, 1, 86400,
            "give an engine up that shows no progress in loading for so long (default 30)"),
     NUMBER("drain-timeout-secs", "INFERD_DRAIN_TIMEOUT_SECS", drain_timeout_secs, 0, 86400,

@@ -21,8 +21,4 @@ void config_say_unserved(const struct config *c, struct findings *findings)
         findings_add(findings, false,
                      "write_timeout_secs has no effect: this release waits for slow clients "
                      "without limit");
-    if (c->idle_unload_secs)
-        findings_add(findings, false,
-                     "idle_unload_secs has no effect: this release unloads a model only when it "
-                     "is told to");
 }

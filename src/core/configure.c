@@ -145,6 +145,7 @@ static void choose(struct core *core, const struct backend_setup *setup, struct 
                 continue;
             list_remove(lists[i], &b->link);
             list_append(wanted, &b->link);
+            b->setup.idle_unload_secs = setup->idle_unload_secs;
             return;
         }
     }
@@ -197,6 +198,7 @@ enum err core_unload(struct core *core, const char *name, struct error *error)
     if (e)
         return e;
     b->prepared = PREPARE_UNLOADED;
+    b->able = old->able;
     list_insert_before(&core->backends, &old->link, &b->link);
     retire(core, old);
     core_retire_idle(core);
@@ -243,14 +245,12 @@ void core_load_on_demand(struct core *core)
 
 /* --- the end ---------------------------------------------------------------- */
 
-static void on_reaper_closed(uv_handle_t *handle UNUSED)
-{
-}
-
 void core_free_backends(struct core *core)
 {
     free_all(&core->backends);
     free_all(&core->retired);
-    if (!uv_is_closing((uv_handle_t *)&core->reaper))
-        uv_close((uv_handle_t *)&core->reaper, on_reaper_closed);
+    uv_timer_t *const timers[] = { &core->reaper, &core->idle };
+    for (size_t i = 0; i < ARRAY_LEN(timers); i++)
+        if (!uv_is_closing((uv_handle_t *)timers[i]))
+            uv_close((uv_handle_t *)timers[i], NULL);
 }

@@ -27,6 +27,7 @@ struct preparation {
  * rest only for the calls that take it. */
 struct backend_setup {
     const char *kind;
+    uint32_t idle_unload_secs; /* unload it when nobody used it for so long; 0: never */
     struct preparation preparation;
     struct engine_setup engine;
 };
@@ -48,11 +49,13 @@ struct backend {
         PREPARE_FAILED,
         PREPARE_UNLOADED, /* not wanted until somebody needs it */
     } prepared;
-    struct job *job;       /* while PREPARE_RUNNING; owned by itself */
-    struct error why_not;  /* PREPARE_FAILED */
-    struct engine *engine; /* owned */
-    struct list running;   /* of requests, RUNNING and CANCELLING */
-    uint64_t deaths;       /* of its engine's process, unasked */
+    struct job *job;          /* while PREPARE_RUNNING; owned by itself */
+    struct error why_not;     /* PREPARE_FAILED */
+    struct engine *engine;    /* owned */
+    struct list running;      /* of requests, RUNNING and CANCELLING */
+    uint64_t deaths;          /* of its engine's process, unasked */
+    int64_t used_ms;          /* when it last had work to do */
+    struct capabilities able; /* as it said when it was ready last, also while unloaded */
 };
 
 struct core_ops {
@@ -77,6 +80,7 @@ struct core {
     struct list backends; /* owned; the first that is ready serves */
     struct list retired;  /* owned; backends that end when what they work on has */
     uv_timer_t reaper;
+    uv_timer_t idle;
     struct io *io;
     size_t queue_depth;  /* requests that may wait while every slot is busy */
     struct list waiting; /* of requests, oldest first */
@@ -182,6 +186,9 @@ void core_retire_idle(struct core *core);
 
 /* Nobody else could serve: wake an unloaded backend.  configure.c */
 void core_load_on_demand(struct core *core);
+
+/* From now on, unload what is not used.  idle.c */
+void core_watch_idle(struct core *core);
 
 /* All of them, at once.  configure.c */
 void core_free_backends(struct core *core);

@@ -58,6 +58,7 @@ static void hand_over(struct backend *b, struct request *r)
 {
     char *order = TAKE(r->order);
     r->backend = b;
+    b->used_ms = clock_ms();
     r->started_us = clock_us();
     request_move(r, REQUEST_RUNNING, &b->running);
     engine_generate(b->engine, order, r->order_len);
@@ -130,6 +131,8 @@ static void on_changed(void *owner)
         core_retire_idle(b->core);
         return;
     }
+    if (backend_state(b) == ENGINE_READY)
+        b->able = *engine_capabilities(b->engine);
     b->core->ops->backend_changed(b->core->owner, b);
     core_pump(b->core);
 }
@@ -145,8 +148,10 @@ void core_init(struct core *core, struct io *io, const struct core_ops *ops, voi
     list_init(&core->waiting);
     list_init(&core->backends);
     list_init(&core->retired);
-    uv_timer_init(io->loop, &core->reaper); /* can't fail */
-    core->reaper.data = core;
+    uv_timer_init(io->loop, &core->reaper); /* neither of the two can fail */
+    uv_timer_init(io->loop, &core->idle);
+    core->reaper.data = core->idle.data = core;
+    core_watch_idle(core);
 }
 
 void core_done(struct core *core)

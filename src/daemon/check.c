@@ -61,6 +61,8 @@ static bool print_backend(struct plan *plan, size_t i)
         e = fail_sys(&error, "cannot read the model '%s'", plan->places[i].path);
     printf("backend %zu: %s (%s)\n", i + 1, b->name, b->kind->name);
     printf("  slots      %u\n", b->slots);
+    if (b->idle_unload_secs)
+        printf("  unloaded   after %u s without work\n", b->idle_unload_secs);
     if (!e && b->kind->has_model)
         print_model(b, &plan->places[i]);
     if (e)

@@ -87,6 +87,7 @@ enum err plan_backend(struct plan *plan, size_t i, struct error *error)
         return e;
     plan->setups[i] = (struct backend_setup){
         .kind = b->kind->name,
+        .idle_unload_secs = b->idle_unload_secs,
         .preparation = { place->argv, place_passed_on },
         .engine = {
             .name = b->name,

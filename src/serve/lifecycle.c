@@ -30,7 +30,7 @@ static struct admin_backend *list_known(const struct core *core, size_t *ret_n)
     if (!known)
         return NULL;
     LIST_EACH(const struct backend, b, &core->backends, link) {
-        const struct capabilities *c = engine_capabilities(b->engine);
+        const struct capabilities *c = &b->able;
         if (c->slots > 0)
             known[n++] = (struct admin_backend){ b->name, c };
     }

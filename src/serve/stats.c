@@ -63,7 +63,7 @@ static const struct account *find_account(const struct ledger *ledger, const cha
 
 static struct stats_backend backend_of(const struct backend *b, const struct accounting *books)
 {
-    const struct capabilities *c = engine_capabilities(b->engine);
+    const struct capabilities *c = &b->able;
     enum engine_state state = backend_state(b);
     struct stats_backend s = {
         .name = b->name,

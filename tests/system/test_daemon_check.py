@@ -99,11 +99,11 @@ def test_a_kind_without_an_engine_says_so(check, entry):
 def test_keys_of_other_releases_are_warned_about(check):
     code, out, err = check(config={
         "admin_addr": "/x", "model_autoselect": "auto", "model_autoselect_min_vram_gib": 20,
-        "listen": {"tcp": "127.0.0.1:1", "v2": True}, "idle_unload_secs": 5,
+        "listen": {"tcp": "127.0.0.1:1", "v2": True}, "write_timeout_secs": 5,
         "backends": [SCRIPTED]})
     assert code == 0
     for key in ("admin_addr", "model_autoselect", "model_autoselect_min_vram_gib", "listen.v2",
-                "listen.tcp", "idle_unload_secs"):
+                "listen.tcp", "write_timeout_secs"):
         assert f"{key} has no effect" in err or f"{key}, " in err, f"{key} is missing in\n{err}"
 
 

@@ -191,6 +191,45 @@ def test_a_backend_that_is_not_there(admin):
         assert not reply["ok"] and "zebra" in reply["error"]
 
 
+def unused_since(d, admin):
+    until(lambda: not d.engines(), "nobody uses it, so it is unloaded", 20)
+    return state(admin)
+
+
+def test_an_engine_that_nobody_uses_ends_and_comes_back(start):
+    d = start("--idle-unload-secs", "1", config={"backends": [A]})
+    admin = d.admin()
+    admin.await_status("ready")
+    assert unused_since(d, admin) == "stopped"
+    assert admin.order("stats")["state"] == "ready", "whoever waits for ready need not wait"
+    late = d.admin("late")
+    assert late.receive()["backend"] == "a" and late.receive()["status"] == "ready"
+    c = d.client()
+    c.ask("1", "say good morning")
+    assert c.answer("1") == "good morning"
+    assert unused_since(d, admin) == "stopped", "and again"
+    assert "backend 'a' is unloaded" in d.stderr()
+
+
+def test_an_engine_that_works_is_not_idle(start):
+    d = start(config={"backends": [{**A, "idle_unload_secs": 1}, B]})
+    admin = d.admin()
+    for _ in range(2):
+        admin.await_status("capabilities")
+    hold(d)
+    d.configure({"backends": [{**A, "idle_unload_secs": 1}, {**B, "idle_unload_secs": 1}]})
+    admin.order("reload")
+    until(lambda: state(admin, "b") == "stopped", "the other is unloaded", 20)
+    assert state(admin, "a") == "ready"
+
+
+def test_without_a_limit_nothing_is_unloaded(start):
+    d = start(config={"backends": [{**A, "idle_unload_secs": 0}, {**B, "idle_unload_secs": 1}]})
+    admin = d.admin()
+    until(lambda: state(admin, "b") == "stopped", "the other is unloaded", 20)
+    assert state(admin, "a") == "ready"
+
+
 # --- drain -----------------------------------------------------------------------
 
 
