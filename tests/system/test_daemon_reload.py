@@ -127,6 +127,15 @@ def test_limits_change_at_once(start):
     assert c.error("1")["code"] == "queue_full"
 
 
+def test_a_limit_of_the_daemon_restarts_no_engine(start):
+    d = start(config=config(A))
+    admin = all_ready(d, 1)
+    engine = d.engine()
+    assert reload(d, admin, A, idle_unload_secs=1)[0].startswith("backends: 1 as before")
+    assert d.engine() == engine
+    until(lambda: not d.engines(), "nobody uses it, so it is unloaded", 20)
+
+
 def test_a_signal_does_the_same(start):
     d = start(config=config(A))
     all_ready(d, 1)
