@@ -9,6 +9,6 @@
 #include "wire/admin.h"
 
 /* Append the reply.  `life` is the daemon's state. */
-enum err stats_reply(struct buf *out, const struct core *core, const struct accounting *accounting,
+enum err stats_reply(struct buf *out, const struct core *core, const struct accounting *books,
                      const struct journal *journal, enum lifecycle life,
                      struct error *error) MUST_USE;
