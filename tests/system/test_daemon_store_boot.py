@@ -3,11 +3,10 @@ from the beginning."""
 import hashlib
 import json
 import subprocess
-import sys
 import threading
 
-from daemon import BIN, Client, until
-from fetching import certificate, server, servers  # noqa: F401
+from daemon import BIN, SCRIPTED, Client, processes, until
+from fetching import Reply, certificate, server, servers  # noqa: F401
 from test_daemon_store import Store, content, hold, store  # noqa: F401
 
 import pytest  # noqa: F401
@@ -116,3 +115,61 @@ def test_every_listener_hears_the_same(store, content, server):  # noqa: F811
         assert d.wait() == 0
         assert json.loads(watch.stdout.readline())["status"] == "draining"
         assert watch.wait(60) == 2
+
+
+# --- fetching, and a configuration that changes meanwhile ------------------------------
+
+
+def fetchers(d):
+    return [pid for pid, name in processes(d.pid).items() if name.startswith("inferd-fetch")]
+
+
+def state(admin, name):
+    return next(b["state"] for b in admin.order("stats")["backends"] if b["name"] == name)
+
+
+def test_a_download_that_nobody_wants_any_more_ends(store, content, server):  # noqa: F811
+    daemon, go_on, _ = first_boot(store, content, server)
+    with daemon as d:
+        admin = d.admin()
+        while admin.receive().get("phase") != "download":
+            pass
+        d.configure({"backends": [SCRIPTED]})
+        assert admin.order("reload")["ok"]
+        admin.await_status("ready")
+        until(lambda: not fetchers(d), "the fetcher ends")
+        with d.client() as c:
+            c.ask("1", "say hi")
+            assert c.answer("1") == "hi"
+        go_on.set()
+
+
+def test_a_download_that_is_still_wanted_goes_on(store, content, server):  # noqa: F811
+    daemon, go_on, _ = first_boot(store, content, server)
+    with daemon as d:
+        admin = d.admin()
+        while admin.receive().get("phase") != "download":
+            pass
+        fetching = fetchers(d)
+        config = json.loads(d.config_path.read_text())
+        config["backends"].append(SCRIPTED)
+        d.configure(config)
+        assert admin.order("reload")["notes"] == [
+            "backends: 1 as before, 1 new or changed, 0 to end"]
+        assert fetchers(d) == fetching
+        go_on.set()
+        until(lambda: state(admin, "main") == "ready", "it came")
+        assert len(server.paths()) == 1
+
+
+def test_a_fetch_that_failed_is_tried_again_by_order(store, content, server):  # noqa: F811
+    server.answer = lambda request: Reply(404)
+    config = store.config(hashlib.sha256(content).hexdigest(), server.url())
+    config["backends"].append(SCRIPTED)
+    with store.daemon(config) as d:
+        admin = d.admin()
+        until(lambda: state(admin, "main") == "failed", "it fails")
+        server.serve(content)
+        server.answer = server.file
+        assert admin.order("load", backend="main")["ok"]
+        until(lambda: state(admin, "main") == "ready", "it came")
