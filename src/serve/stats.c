@@ -10,7 +10,7 @@
 #include "base/clock.h"
 #include "wire/stats.h"
 
-enum { REQUESTS_MAX = 1000 }; /* told; of more the oldest */
+enum { REQUESTS_MAX = 500 }; /* told; of more the oldest */
 
 static const char *state_name(const struct backend *b)
 {

@@ -3,7 +3,7 @@
  *
  * Many callers times many buckets is more than anybody reads and more than the loop has
  * time for: a caller's latencies are told as quantiles only, those of backends and of the
- * daemon with their buckets.
+ * daemon with how many there were in each bucket.
  */
 #include "wire/stats.h"
 
@@ -58,13 +58,11 @@ static double quantile(const struct stats_latency *l, double share)
     return l->n_bounds ? l->bounds[l->n_bounds - 1] : 0;
 }
 
-static json_t *buckets_tree(const struct stats_latency *l)
+static json_t *counts_tree(const struct stats_latency *l)
 {
     json_t *list = json_array();
     for (size_t i = 0; list && i <= l->n_bounds; i++) {
-        json_t *bound = i < l->n_bounds ? json_real(l->bounds[i]) : json_null();
-        json_t *pair = json_pack("[oI]", bound, (json_int_t)l->counts[i]);
-        if (json_array_append_new(list, pair) < 0) {
+        if (json_array_append_new(list, json_integer((json_int_t)l->counts[i])) < 0) {
             json_decref(list);
             return NULL;
         }
@@ -72,7 +70,23 @@ static json_t *buckets_tree(const struct stats_latency *l)
     return list;
 }
 
-static json_t *latency_tree(const struct stats_latency *l, bool buckets)
+/* The bounds of the buckets, which are the same for everybody. */
+static json_t *bounds_tree(const struct stats_totals *t)
+{
+    CLEANUP(json_drop) json_t *tree = json_object();
+    for (size_t i = 0; i < t->n_latencies; i++) {
+        const struct stats_latency *l = &t->latencies[i];
+        json_t *list = json_array();
+        if (!set(tree, l->name, list)) /* taken, on failure too */
+            return NULL;
+        for (size_t j = 0; j < l->n_bounds; j++)
+            if (json_array_append_new(list, json_real(l->bounds[j])) < 0)
+                return NULL;
+    }
+    return TAKE(tree);
+}
+
+static json_t *latency_tree(const struct stats_latency *l, bool counts)
 {
     CLEANUP(json_drop)
     json_t *tree = json_pack("{sI sf}", "count", (json_int_t)l->count, "sum", l->sum);
@@ -81,16 +95,16 @@ static json_t *latency_tree(const struct stats_latency *l, bool buckets)
         made = made && set(tree, "p50", json_real(quantile(l, 0.5))) &&
                set(tree, "p95", json_real(quantile(l, 0.95))) &&
                set(tree, "p99", json_real(quantile(l, 0.99)));
-    if (buckets)
-        made = made && set(tree, "buckets", buckets_tree(l));
+    if (counts)
+        made = made && set(tree, "counts", counts_tree(l));
     return made ? TAKE(tree) : NULL;
 }
 
-static json_t *latencies_tree(const struct stats_totals *t, bool buckets)
+static json_t *latencies_tree(const struct stats_totals *t, bool counts)
 {
     CLEANUP(json_drop) json_t *tree = json_object();
     for (size_t i = 0; i < t->n_latencies; i++)
-        if (!set(tree, t->latencies[i].name, latency_tree(&t->latencies[i], buckets)))
+        if (!set(tree, t->latencies[i].name, latency_tree(&t->latencies[i], counts)))
             return NULL;
     return TAKE(tree);
 }
@@ -104,7 +118,7 @@ static json_t *errors_tree(const struct stats_totals *t)
     return TAKE(tree);
 }
 
-static json_t *totals_tree(const struct stats_totals *t, bool buckets)
+static json_t *totals_tree(const struct stats_totals *t, bool counts)
 {
     CLEANUP(json_drop)
     json_t *tree =
@@ -114,7 +128,7 @@ static json_t *totals_tree(const struct stats_totals *t, bool buckets)
                   (json_int_t)t->prompt_tokens, "completion_tokens",
                   (json_int_t)t->completion_tokens, "cached_tokens", (json_int_t)t->cached_tokens);
     bool made = tree && set(tree, "errors", errors_tree(t)) &&
-                set(tree, "latencies", latencies_tree(t, buckets));
+                set(tree, "latencies", latencies_tree(t, counts));
     return made ? TAKE(tree) : NULL;
 }
 
@@ -193,7 +207,8 @@ static json_t *stats_tree(const struct stats *s)
                              "stats", "ok", 1, "version", s->version, "state", s->state,
                              "uptime_seconds", s->uptime_seconds, "queue_depth",
                              (json_int_t)s->queue_depth, "waiting", (json_int_t)s->waiting);
-    bool made = tree && set(tree, "totals", totals_tree(&s->totals, true)) &&
+    bool made = tree && set(tree, "bounds", bounds_tree(&s->totals)) &&
+                set(tree, "totals", totals_tree(&s->totals, true)) &&
                 set(tree, "log", log_tree(s)) && set_others(tree, &s->other_callers) &&
                 set(tree, "backends", LIST_TREE(backend_tree, s->backends, s->n_backends)) &&
                 set(tree, "callers", LIST_TREE(caller_tree, s->callers, s->n_callers)) &&

@@ -108,7 +108,19 @@ static void a_program_with_a_strange_path_harms_nobody(void **state UNUSED)
     assert_int_equal(json_integer_value(json_object_get(caller, "uid")), -1);
 }
 
-static void callers_are_told_without_buckets(void **state UNUSED)
+static void bounds_are_told_once(void **state UNUSED)
+{
+    struct stats s = totals_with((uint64_t[]){ 1, 2, 3, 4 });
+    CLEANUP(json_drop) json_t *tree = reply(&s);
+    CLEANUP(json_drop) json_t *want = json_pack("{s[fff]}", "request", 0.1, 0.2, 0.4);
+    assert_true(json_equal(json_object_get(tree, "bounds"), want));
+    CLEANUP(json_drop) json_t *counts = json_pack("[iiii]", 1, 2, 3, 4);
+    const json_t *l =
+        json_object_get(json_object_get(json_object_get(tree, "totals"), "latencies"), "request");
+    assert_true(json_equal(json_object_get(l, "counts"), counts));
+}
+
+static void callers_are_told_without_counts(void **state UNUSED)
 {
     const uint64_t counts[] = { 1, 0, 0, 0 };
     struct stats s = totals_with(counts);
@@ -121,7 +133,7 @@ static void callers_are_told_without_buckets(void **state UNUSED)
     const json_t *both[] = { json_object_get(caller, "totals"), all };
     for (size_t i = 0; i < 2; i++) {
         const json_t *l = json_object_get(json_object_get(both[i], "latencies"), "request");
-        assert_int_equal(json_object_get(l, "buckets") != NULL, i == 1);
+        assert_int_equal(json_object_get(l, "counts") != NULL, i == 1);
     }
 }
 
@@ -133,7 +145,8 @@ int main(void)
         cmocka_unit_test(errors_are_told_by_the_names_that_clients_see),
         cmocka_unit_test(what_a_backend_has_not_is_left_out),
         cmocka_unit_test(a_program_with_a_strange_path_harms_nobody),
-        cmocka_unit_test(callers_are_told_without_buckets),
+        cmocka_unit_test(bounds_are_told_once),
+        cmocka_unit_test(callers_are_told_without_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
