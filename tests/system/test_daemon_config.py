@@ -160,3 +160,15 @@ def test_a_program_without_engines_says_so(tmp):
 def test_json_errors_say_where():
     said = refused(config='{\n  "backends": [\n    oops\n  ]\n}')
     assert "line 3" in said or ":3" in said
+
+
+@pytest.mark.parametrize("args", [["--api-key", "sesame-sesame"], ["--api-key=sesame-sesame"],
+                                  ["--openai-api-key", "sesame-sesame"]])
+def test_a_key_does_not_stay_where_everybody_can_read_it(start, args):
+    d = start(*args)
+    with open(f"/proc/{d.pid}/cmdline", "rb") as f:
+        assert b"sesame" not in f.read()
+    for pid in [d.pid, d.engine()]:
+        with open(f"/proc/{pid}/environ", "rb") as f:
+            assert b"sesame" not in f.read()
+    assert "sesame" not in d.stderr()
