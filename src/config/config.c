@@ -183,37 +183,35 @@ static enum err set_texts(const struct flags *flags, struct config *c, struct er
     return e;
 }
 
-/* "1000,1001" */
+static bool add_id(struct id_list *ids, uint32_t id)
+{
+    uint32_t *more = reallocarray(ids->at, ids->n + 1, sizeof *more);
+    if (!more)
+        return false;
+    ids->at = more;
+    ids->at[ids->n++] = id;
+    return true;
+}
+
+/* "1000,1001" replaces what is in the list. */
 static enum err set_ids(const char *option, const char *text, struct id_list *ids,
                         struct error *error)
 {
     if (!text)
         return OK;
-    struct id_list list = { 0 };
-    for (const char *p = text;; p++) {
-        char *end;
+    ids->n = 0;
+    char *end;
+    for (const char *p = text;; p = end + 1) {
         errno = 0;
         unsigned long long id = strtoull(p, &end, 10);
-        uint32_t *more = reallocarray(list.at, list.n + 1, sizeof *more);
-        if (more) {
-            list.at = more;
-            list.at[list.n++] = (uint32_t)id;
-        }
-        if (!more || errno || end == p || *p == '-' || *p == '+' || id >= UINT32_MAX ||
-            (*end && *end != ',')) {
-            free(list.at);
-            return more ? fail(error, ERR_INVALID_REQUEST,
-                               "%s must be numbers with commas between them, not '%.80s'", option,
-                               text)
-                        : fail_nomem(error);
-        }
-        p = end;
-        if (!*p)
-            break;
+        if (errno || *p < '0' || *p > '9' || id >= UINT32_MAX || (*end && *end != ','))
+            return fail(error, ERR_INVALID_REQUEST,
+                        "%s must be numbers with commas between them, not '%.80s'", option, text);
+        if (!add_id(ids, (uint32_t)id))
+            return fail_nomem(error);
+        if (!*end)
+            return OK;
     }
-    free(ids->at);
-    *ids = list;
-    return OK;
 }
 
 /* The key that a file holds, without the newline that editors leave. */
@@ -248,8 +246,25 @@ static enum err apply_flags(const struct flags *flags, struct config *c, struct 
 
 /* --- backends --------------------------------------------------------------- */
 
-/* The one backend that --backend asks for, as if a file said so.  On a command line a
- * path may be relative and a digest in capitals. */
+/* On a command line a path may be relative and a digest in capitals. */
+static enum err set_model(const struct flags *flags, json_t *entry, struct error *error)
+{
+    const char *hex = json_string_value(json_object_get(entry, "sha256"));
+    if (!flags->model_path || !hex)
+        return fail(error, ERR_INVALID_REQUEST,
+                    "--backend %s needs --model-path and --model-sha256", flags->backend);
+    CLEANUP(free_ptr) char *path = realpath(flags->model_path, NULL);
+    CLEANUP(free_ptr) char *sha256 = strdup(hex);
+    if (!sha256)
+        return fail_nomem(error);
+    for (char *p = sha256; *p; p++)
+        *p = (char)tolower((unsigned char)*p);
+    if (json_object_set_new(entry, "path", json_string(path ? path : flags->model_path)) < 0)
+        return fail(error, ERR_INVALID_REQUEST, "--model-path must be UTF-8");
+    return json_object_set_new(entry, "sha256", json_string(sha256)) < 0 ? fail_nomem(error) : OK;
+}
+
+/* The one backend that --backend asks for, as if a file said so. */
 static enum err backend_from_flags(const struct flags *flags, struct config *c,
                                    struct findings *findings, struct error *error)
 {
@@ -258,21 +273,12 @@ static enum err backend_from_flags(const struct flags *flags, struct config *c,
     json_t *entry = json_pack("{ss ss}", "kind", flags->backend, "name", flags->backend);
     if (!entry)
         return fail(error, ERR_INVALID_REQUEST, "--backend must be UTF-8");
-    const json_t *given = flags_of_kind(flags, flags->backend);
-    if (given && json_object_update(entry, (json_t *)given) < 0)
+    json_t *given = flags_of_kind(flags, flags->backend);
+    if (given && json_object_update(entry, given) < 0)
         return fail_nomem(error);
-    if (kind && kind->has_model) {
-        const char *hex = json_string_value(json_object_get(given, "sha256"));
-        if (!flags->model_path || !hex)
-            return fail(error, ERR_INVALID_REQUEST,
-                        "--backend %s needs --model-path and --model-sha256", flags->backend);
-        CLEANUP(free_ptr) char *path = realpath(flags->model_path, NULL);
-        CLEANUP(free_ptr) char *sha256 = strdup(hex);
-        for (char *p = sha256; p && *p; p++)
-            *p = (char)tolower((unsigned char)*p);
-        json_object_set_new(entry, "path", json_string(path ? path : flags->model_path));
-        json_object_set_new(entry, "sha256", json_string(sha256 ? sha256 : ""));
-    }
+    enum err e = kind && kind->has_model ? set_model(flags, entry, error) : OK;
+    if (e)
+        return e;
     struct source source = { .path = "--backend", .findings = findings };
     struct spot at = { .value = entry };
     config_add_backend(&source, &at, c);
@@ -314,6 +320,19 @@ static enum err check_log_level(const struct config *c, struct error *error)
     return c->log_level ? levels_read(c->log_level, &unused, error) : OK;
 }
 
+/* What can be told only when everything is there. */
+static enum err settle(struct config *c, struct error *error)
+{
+    enum err e = expand_home(&c->models_home, error);
+    if (!e)
+        e = expand_home(&c->log_dir, error);
+    if (!e)
+        e = check_log_level(c, error);
+    if (!e)
+        settle_backends(c);
+    return e;
+}
+
 enum err config_read(const struct flags *flags, struct config *config, struct findings *findings,
                      struct error *error)
 {
@@ -335,14 +354,9 @@ enum err config_read(const struct flags *flags, struct config *config, struct fi
     if (!e && config->n_backends == 0)
         e = config_add_builtin(config, flags, findings, error);
     if (!e)
-        e = expand_home(&config->models_home, error);
-    if (!e)
-        e = expand_home(&config->log_dir, error);
-    if (!e)
-        e = check_log_level(config, error);
+        e = settle(config, error);
     if (e)
         return e;
-    settle_backends(config);
     config_say_unserved(config, findings);
     return findings_verdict(findings, error);
 }
@@ -364,58 +378,4 @@ void config_done(struct config *c)
         backend_config_done(&c->backends[i]);
     free(c->backends);
     *c = (struct config){ 0 };
-}
-
-/* --- what can't change ------------------------------------------------------ */
-
-static const struct fixed {
-    const char *name;
-    size_t offset;
-} fixed[] = {
-#define SETTING(name, field)                                                                       \
-    {                                                                                              \
-        name, offsetof(struct config, field)                                                       \
-    }
-    SETTING("the runtime directory", runtime_dir),
-    SETTING("the lock", lock_path),
-    SETTING("the admin socket", admin_path),
-    SETTING("listen.generate", infer_path),
-    SETTING("listen.v2", v2_path),
-    SETTING("listen.v2_blob", v2_blob_path),
-    SETTING("listen.embed", embed_path),
-    SETTING("listen.rerank", rerank_path),
-    SETTING("listen.tcp", tcp),
-    SETTING("listen.tcp_v2", tcp_v2),
-    SETTING("listen.tcp_embed", tcp_embed),
-    SETTING("listen.api_key_env", api_key),
-    SETTING("group", group),
-    SETTING("log.dir", log_dir),
-#undef SETTING
-};
-
-static char **text_at(const struct config *c, const struct fixed *f)
-{
-    return (char **)((char *)c + f->offset);
-}
-
-const char *config_fixed_change(const struct config *running, const struct config *wanted,
-                                size_t *at)
-{
-    while (*at < ARRAY_LEN(fixed)) {
-        const struct fixed *f = &fixed[(*at)++];
-        const char *a = *text_at(running, f), *b = *text_at(wanted, f);
-        if ((a || b) && (!a || !b || strcmp(a, b) != 0))
-            return f->name;
-    }
-    return NULL;
-}
-
-void config_keep_fixed(struct config *wanted, struct config *running)
-{
-    for (size_t i = 0; i < ARRAY_LEN(fixed); i++) {
-        char **a = text_at(running, &fixed[i]), **b = text_at(wanted, &fixed[i]), *kept = *a;
-        *a = *b;
-        *b = kept;
-    }
-    wanted->tcp_without_key = running->tcp_without_key;
 }

@@ -170,37 +170,41 @@ static enum err set_member(struct flags *flags, const struct flag *flag, json_t 
     return OK;
 }
 
+/* The value as a file would have it.  A secret's entry says where it is to be found. */
+static enum err set_in_entry(struct flags *flags, const struct flag *flag, const char *from,
+                             const char *value, int64_t number, struct error *error)
+{
+    switch (flag->type) {
+    case FLAG_TEXT:
+        return set_member(flags, flag, json_string(value), from, error);
+    case FLAG_SECRET:
+        return set_member(flags, flag, json_string(flag->variable), from, error);
+    case FLAG_NUMBER:
+        return set_member(flags, flag, json_integer(number), from, error);
+    case FLAG_SWITCH:
+        break;
+    }
+    return set_member(flags, flag, json_boolean(number), from, error);
+}
+
 static enum err set_flag(struct flags *flags, const struct flag *flag, const char *from,
                          const char *value, struct error *error)
 {
     void *at = (char *)flags + flag->at;
     int64_t number = 0;
     enum err e = OK;
-    switch (flag->type) {
-    case FLAG_TEXT:
-        if (flag->kind)
-            return set_member(flags, flag, json_string(value), from, error);
-        memcpy(at, &value, sizeof value);
-        return OK;
-    case FLAG_SECRET: /* its entry says where it is to be found */
-        if (flag->kind)
-            return set_member(flags, flag, json_string(flag->variable), from, error);
-        memcpy(at, &value, sizeof value);
-        return OK;
-    case FLAG_NUMBER:
+    if (flag->type == FLAG_NUMBER)
         e = read_number(flag, from, value, &number, error);
-        break;
-    case FLAG_SWITCH:
+    else if (flag->type == FLAG_SWITCH)
         e = read_switch(from, value, &number, error);
-        break;
-    }
     if (e)
         return e;
     if (flag->kind)
-        return set_member(flags, flag,
-                          flag->type == FLAG_SWITCH ? json_boolean(number) : json_integer(number),
-                          from, error);
-    memcpy(at, &number, sizeof number);
+        return set_in_entry(flags, flag, from, value, number, error);
+    if (flag->type == FLAG_TEXT || flag->type == FLAG_SECRET)
+        memcpy(at, &value, sizeof value);
+    else
+        memcpy(at, &number, sizeof number);
     return OK;
 }
 
@@ -255,45 +259,62 @@ static enum err unknown_option(const char *given, struct error *error)
                 meant ? "; did you mean '--" : "", meant ? meant : "", meant ? "'?" : "");
 }
 
-static enum err read_arguments(int argc, char **argv, struct flags *flags, struct error *error)
+enum { N_ACTIONS = 3 };
+
+/* The table as getopt has it, ended by an empty row. */
+static void list_options(struct option options[ARRAY_LEN(table) + N_ACTIONS + 1])
 {
-    struct option options[ARRAY_LEN(table) + 4] = {
+    static const struct option actions[N_ACTIONS] = {
         { "help", no_argument, NULL, OPTION_HELP },
         { "version", no_argument, NULL, OPTION_VERSION },
         { "check-config", no_argument, NULL, OPTION_CHECK },
     };
-    for (size_t i = 0; i < ARRAY_LEN(table); i++)
-        options[i + 3] =
-            (struct option){ table[i].name,
-                             table[i].type == FLAG_SWITCH ? no_argument : required_argument, NULL,
+    memcpy(options, actions, sizeof actions);
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        bool bare = table[i].type == FLAG_SWITCH;
+        options[N_ACTIONS + i] =
+            (struct option){ table[i].name, bare ? no_argument : required_argument, NULL,
                              FIRST_FLAG + (int)i };
+    }
+}
 
+static enum err take_choice(struct flags *flags, int choice, const char *given, struct error *error)
+{
+    switch (choice) {
+    case OPTION_HELP:
+        flags->action = FLAGS_HELP;
+        return OK;
+    case OPTION_VERSION:
+        flags->action = FLAGS_VERSION;
+        return OK;
+    case OPTION_CHECK:
+        flags->action = FLAGS_CHECK;
+        return OK;
+    case ':':
+        return fail(error, ERR_INVALID_REQUEST, "%s needs a value", given);
+    case '?':
+        return unknown_option(given, error);
+    default:
+        return take_option(flags, &table[choice - FIRST_FLAG], optarg, error);
+    }
+}
+
+static enum err read_arguments(int argc, char **argv, struct flags *flags, struct error *error)
+{
+    struct option options[ARRAY_LEN(table) + N_ACTIONS + 1] = { 0 };
     int choice;
+    enum err e = OK;
+    list_options(options);
     opterr = 0;
     optind = 1;
-    while ((choice = getopt_long(argc, argv, ":hV", options, NULL)) != -1) {
-        enum err e = OK;
-        switch (choice) {
-        case OPTION_HELP:
-        case OPTION_VERSION:
-            flags->action = choice == OPTION_HELP ? FLAGS_HELP : FLAGS_VERSION;
-            return OK;
-        case OPTION_CHECK:
-            flags->action = FLAGS_CHECK;
-            break;
-        case ':':
-            return fail(error, ERR_INVALID_REQUEST, "%s needs a value", argv[optind - 1]);
-        case '?':
-            return unknown_option(argv[optind - 1], error);
-        default:
-            e = take_option(flags, &table[choice - FIRST_FLAG], optarg, error);
-        }
-        if (e)
-            return e;
+    while (!e && (choice = getopt_long(argc, argv, ":hV", options, NULL)) != -1) {
+        e = take_choice(flags, choice, argv[optind - 1], error);
+        if (flags->action == FLAGS_HELP || flags->action == FLAGS_VERSION)
+            return e; /* what stands behind does not matter */
     }
-    if (optind < argc)
+    if (!e && optind < argc)
         return fail(error, ERR_INVALID_REQUEST, "unexpected argument '%.80s'", argv[optind]);
-    return OK;
+    return e;
 }
 
 static bool make_kinds(struct flags *flags)

@@ -101,31 +101,33 @@ static bool is_key(const char *from, const char *to, const char *key)
     return string && strcmp(json_string_value(string), key) == 0;
 }
 
-/* To the key, or to the entry, of the object or list that begins here.  `ret_value` is
- * where the value begins. */
-static bool walk_into(struct walk *w, const struct spot *spot, struct walk *ret_value)
+/* Over a key and its colon, to the value; was it this one? */
+static bool pass_key(struct walk *w, const char *key)
 {
+    const char *from = w->at;
+    skip_string(w);
+    bool right = is_key(from, w->at, key);
+    skip_space(w);
+    w->at++;
+    skip_space(w);
+    return right;
+}
+
+/* To the value of the key, or to the entry, of the object or list that begins here.
+ * `ret_from` is where its key is, or else the entry itself. */
+static bool walk_into(struct walk *w, const struct spot *spot, const char **ret_from)
+{
+    if (peek(w) != (spot->key ? '{' : '['))
+        return false;
+    char close = spot->key ? '}' : ']';
     w->at++;
     for (size_t i = 0;; i++) {
         skip_space(w);
-        const char *from = w->at;
-        if (w->at >= w->end || *from == '}' || *from == ']')
+        *ret_from = w->at;
+        if (w->at >= w->end || peek(w) == close)
             return false;
-        if (spot->key) {
-            skip_string(w);
-            const char *to = w->at;
-            skip_space(w);
-            w->at++; /* the colon */
-            skip_space(w);
-            if (is_key(from, to, spot->key)) {
-                *ret_value = *w;
-                w->at = from;
-                return true;
-            }
-        } else if (i == spot->index) {
-            *ret_value = *w;
+        if (spot->key ? pass_key(w, spot->key) : i == spot->index)
             return true;
-        }
         skip_value(w);
         skip_space(w);
         if (peek(w) == ',')
@@ -141,10 +143,8 @@ static const char *find(const struct source *source, const struct spot *spot, st
         skip_space(value);
         return value->at;
     }
-    struct walk w;
-    if (!find(source, spot->up, &w))
-        return NULL;
-    return walk_into(&w, spot, value) ? w.at : NULL;
+    const char *from;
+    return find(source, spot->up, value) && walk_into(value, spot, &from) ? from : NULL;
 }
 
 unsigned spot_line(const struct source *source, const struct spot *spot)
