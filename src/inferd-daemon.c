@@ -1,7 +1,7 @@
 /*
  * inferd-daemon.c - the daemon, wired together.
  *
- *     lock --> admin socket --> engines --> (one is ready) --> generation socket
+ *     lock --> admin socket --> engines --> (one is ready) --> doors for clients
  *
  * One thread and one loop.  The daemon links no inference library, parses no model
  * and opens no network connection; what computes runs in child processes.
@@ -11,12 +11,12 @@
  * signal ends the patience); connections close as they are answered; then the rest.
  */
 #include <errno.h>
-#include <grp.h>
 #include <limits.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
@@ -34,7 +34,6 @@ enum {
     LAST_LINES_MS = 2000, /* for the last lines of the log */
     /* Kept for the next turn instead of being given back to the kernel after each. */
     SPARE_MEMORY = 4 * 1024 * 1024,
-    SOCKET_MODE = 0660,
     ADMIN_MODE = 0600,
 };
 
@@ -62,6 +61,8 @@ static void finish(struct daemon *d)
         return;
     d->finished = true;
     core_done(&d->core);
+    systemd_end(d);
+    clients_close(&d->clients);
     journal_ended(&d->journal, d->exit_code);
     journal_close(&d->journal, LAST_LINES_MS, on_log_stuck, d);
     listener_close(d->admin_listener);
@@ -102,7 +103,8 @@ static void drain(struct daemon *d)
 {
     d->draining = true;
     admin_tell_status(&d->admin, LIFE_DRAINING, NULL);
-    listener_close(TAKE(d->listener));
+    notify_tell(&d->notify, "STOPPING=1\nSTATUS=finishing what runs");
+    doors_close(&d->doors);
     uv_timer_start(&d->patience, on_patience_over, (uint64_t)d->config.drain_timeout_secs * 1000,
                    0);
     core_drain(&d->core);
@@ -129,12 +131,6 @@ static void on_signal(uv_signal_t *handle, int number)
 
 /* --- the beginning ---------------------------------------------------------- */
 
-static void on_connection(void *owner, int fd)
-{
-    struct daemon *d = owner;
-    clients_accept(&d->clients, fd, &surface_v1);
-}
-
 static void on_admin_connection(void *owner, int fd)
 {
     struct daemon *d = owner;
@@ -152,14 +148,14 @@ static void give_up(struct daemon *d, const struct error *why)
 static void start_serving(struct daemon *d)
 {
     struct error error;
-    const char *path = d->config.infer_path;
-    if (path && listener_open(&d->io, path, SOCKET_MODE, d->group, on_connection, d, &d->listener,
-                              &error)) {
+    if (doors_open(&d->doors, &d->io, &d->clients, d->group, &d->activation, &error)) {
         give_up(d, &error);
         return;
     }
+    activation_done(&d->activation);
     d->serving = true;
-    log_info("ready at %s", path ? path : "no socket");
+    log_info("ready");
+    notify_tell(&d->notify, "READY=1");
 }
 
 /* READY, RESTARTING and FAILED, each of which is told once. */
@@ -197,6 +193,7 @@ static void on_backend_changed(void *owner, struct backend *b)
         return;
     if (!d->serving && lifecycle_ready(&d->core))
         start_serving(d);
+    systemd_backend_changed(d, b);
     lifecycle_backend_changed(&d->admin, &d->core, b, d->serving);
     if (!d->serving && !d->draining && !core_has_hope(&d->core))
         give_up(d, backend_why(b));
@@ -208,6 +205,7 @@ static void on_backend_prepares(void *owner, struct backend *b, const char *line
     struct daemon *d = owner;
     if (!d->draining)
         lifecycle_backend_prepares(&d->admin, &d->core, b, line, len, why);
+    systemd_backend_changed(d, b);
 }
 
 static void on_engine_died(void *owner, struct backend *b, const struct engine_end *end)
@@ -242,62 +240,6 @@ static const struct core_ops core_ops = {
     .backend_prepares = on_backend_prepares,
 };
 
-static enum err find_group(const char *name, gid_t *ret, struct error *error)
-{
-    *ret = (gid_t)-1;
-    if (!name)
-        return OK;
-    errno = 0;
-    const struct group *g = getgrnam(name);
-    if (!g)
-        return fail(error, ERR_CONFIG, "group not found: %.80s", name);
-    *ret = g->gr_gid;
-    return OK;
-}
-
-/* A directory of sockets must be ours alone to change: whoever could swap them would be
- * taken for us. */
-static enum err check_directory(const struct daemon *d, const char *path, struct error *error)
-{
-    struct stat st;
-    if (lstat(path, &st) < 0)
-        return fail_sys(error, "cannot look at the runtime directory '%s'", path);
-    if (!S_ISDIR(st.st_mode))
-        return fail(error, ERR_CONFIG, "the runtime directory '%s' is no directory", path);
-    if (st.st_uid != geteuid())
-        return fail(error, ERR_CONFIG, "the runtime directory '%s' belongs to user %u", path,
-                    (unsigned)st.st_uid);
-    if (st.st_mode & S_IWOTH)
-        return fail(error, ERR_CONFIG, "the runtime directory '%s' can be written by everybody",
-                    path);
-    /* A socket that a group may use must be reachable for it, but not listed. */
-    if (d->group != (gid_t)-1 && (chown(path, (uid_t)-1, d->group) < 0 || chmod(path, 0710) < 0))
-        return fail_sys(error, "cannot open the runtime directory '%s' to the group", path);
-    return OK;
-}
-
-/* The runtime directory, if anything lies in it, and those that paths of their own name. */
-static enum err make_runtime_dirs(const struct daemon *d, struct error *error)
-{
-    const struct config *c = &d->config;
-    const char *const paths[] = { c->lock_path, c->infer_path, c->admin_path };
-    for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
-        if (!paths[i])
-            continue;
-        CLEANUP(free_ptr) char *dir = strdup(paths[i]);
-        if (!dir)
-            return fail_nomem(error);
-        char *slash = strrchr(dir, '/'); /* the paths are absolute */
-        slash[slash == dir] = '\0';
-        enum err e = make_directories(dir, error);
-        if (!e && strcmp(dir, c->runtime_dir) == 0)
-            e = check_directory(d, dir, error);
-        if (e)
-            return e;
-    }
-    return OK;
-}
-
 /* Many clients are many descriptors; engines get cores of nobody's prompts. */
 static void set_limits(void)
 {
@@ -307,6 +249,7 @@ static void set_limits(void)
         setrlimit(RLIMIT_NOFILE, &files);
     }
     setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
+    prctl(PR_SET_DUMPABLE, 0); /* nor may others of its user read its memory */
     mallopt(M_TRIM_THRESHOLD, SPARE_MEMORY);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error, not an end */
@@ -318,9 +261,7 @@ static enum err prepare(struct daemon *d, struct error *error)
     if (d->config.builtin)
         log_warn("no model is configured: serving the built-in one, which knows inferd and "
                  "little else");
-    enum err e = find_group(d->config.group, &d->group, error);
-    if (!e)
-        e = make_runtime_dirs(d, error);
+    enum err e = daemon_make_place(d, error);
     if (!e)
         e = lock_acquire(d->config.lock_path, &d->lock_fd, error);
     if (!e)
@@ -352,19 +293,29 @@ static enum err open_journal(struct daemon *d, struct error *error)
     return e;
 }
 
+static enum err open_admin(struct daemon *d, struct error *error)
+{
+    const char *path = d->config.admin_path;
+    int fd = activation_take(&d->activation, "admin", path);
+    if (fd >= 0)
+        return listener_adopt(&d->io, fd, on_admin_connection, d, &d->admin_listener, error);
+    return listener_open(&d->io, path, ADMIN_MODE, (gid_t)-1, on_admin_connection, d,
+                         &d->admin_listener, error);
+}
+
 static enum err start(struct daemon *d, struct error *error)
 {
     io_init(&d->io, &d->loop);
     accounting_init(&d->accounting);
     admin_init(&d->admin, &d->io, &d->journal, &daemon_admin_ops, d);
     core_init(&d->core, &d->io, &core_ops, d);
-    clients_init(&d->clients, &d->io, &d->core, &d->journal, on_emptied, d);
+    clients_init(&d->clients, &d->io, &d->config, &d->core, &d->journal, on_emptied, d);
     watch_signals(d);
+    systemd_begin(d);
 
     enum err e = open_journal(d, error);
     if (!e)
-        e = listener_open(&d->io, d->config.admin_path, ADMIN_MODE, (gid_t)-1, on_admin_connection,
-                          d, &d->admin_listener, error);
+        e = open_admin(d, error);
     if (e)
         return e;
     admin_tell_status(&d->admin, LIFE_STARTING, NULL);
@@ -378,6 +329,7 @@ static enum err start(struct daemon *d, struct error *error)
 static int run(struct daemon *d)
 {
     struct error error;
+    activation_read(&d->activation);
     if (prepare(d, &error)) {
         log_error("%s", error.message);
         return EXIT_FAILURE;
@@ -412,6 +364,8 @@ static void release(struct daemon *d)
     config_done(&d->config);
     flags_done(&d->flags);
     close_fd(&d->lock_fd);
+    activation_done(&d->activation);
+    notify_done(&d->notify);
     log_set_filter(NULL, NULL);
     redactor_free(d->redactor);
 }
@@ -450,7 +404,7 @@ static int configure_and_run(struct daemon *d)
 
 int main(int argc, char **argv)
 {
-    struct daemon d = { .lock_fd = -1 };
+    struct daemon d = { .lock_fd = -1, .notify.fd = -1 };
     struct error error;
 
     log_init("inferd-daemon", LOG_INFO);

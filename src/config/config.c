@@ -133,6 +133,7 @@ static void set_numbers(const struct flags *flags, struct config *c)
     set_number(&c->ready_timeout_secs, flags->ready_timeout_secs);
     set_number(&c->drain_timeout_secs, flags->drain_timeout_secs);
     set_number(&c->write_timeout_secs, flags->write_timeout_secs);
+    set_number(&c->read_timeout_secs, flags->read_timeout_secs);
     if (flags->tcp_without_key != FLAG_ABSENT)
         c->tcp_without_key = flags->tcp_without_key;
 }
@@ -342,6 +343,7 @@ enum err config_read(const struct flags *flags, struct config *config, struct fi
         .ready_timeout_secs = READY_TIMEOUT_SECS,
         .drain_timeout_secs = DRAIN_TIMEOUT_SECS,
         .write_timeout_secs = WRITE_TIMEOUT_SECS,
+        .read_timeout_secs = READ_TIMEOUT_SECS,
         .auto_pull = true,
     };
     enum err e = set_default_paths(flags, config, error);

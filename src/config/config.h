@@ -76,7 +76,8 @@ struct config {
     uint32_t queue_depth;
     uint32_t ready_timeout_secs;
     uint32_t drain_timeout_secs;
-    uint32_t write_timeout_secs; /* 0: no limit */
+    uint32_t write_timeout_secs; /* of a client that takes no byte; 0: no limit */
+    uint32_t read_timeout_secs;  /* of one that leaves a request half sent */
     char *models_home;           /* where the store is; NULL: where it usually is */
     bool auto_pull;              /* fetch what is missing */
     struct backend_config *backends;
@@ -120,7 +121,7 @@ enum err config_add_builtin(struct config *config, const struct flags *flags,
 enum err config_file_read(const char *path, const struct flags *flags, struct config *config,
                           struct findings *findings, struct error *error) MUST_USE;
 
-enum { WRITE_TIMEOUT_SECS = 60 }; /* unless something else is asked for */
+enum { WRITE_TIMEOUT_SECS = 60, READ_TIMEOUT_SECS = 60 }; /* unless something else is asked for */
 
 /* Say what is asked for and not done.  unserved.c */
 void config_say_unserved(const struct config *config, struct findings *findings);

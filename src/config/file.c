@@ -180,6 +180,7 @@ static void read_settings(const struct source *source, const json_t *root, struc
     take_u32(root, "ready_timeout_secs", &config->ready_timeout_secs);
     take_u32(root, "drain_timeout_secs", &config->drain_timeout_secs);
     take_u32(root, "write_timeout_secs", &config->write_timeout_secs);
+    take_u32(root, "read_timeout_secs", &config->read_timeout_secs);
     take_bool(root, "auto_pull", &config->auto_pull);
     take_text(source, root, "models_home", &config->models_home);
     take_text(source, root, "group", &config->group);

@@ -148,6 +148,7 @@ const struct key file_keys[] = {
     WHOLE("ready_timeout_secs", 1, DAY),
     WHOLE("drain_timeout_secs", 0, DAY),
     WHOLE("write_timeout_secs", 0, DAY),
+    WHOLE("read_timeout_secs", 1, DAY),
     TEXT("group"),
     IDS("allow_uids"),
     IDS("allow_gids"),

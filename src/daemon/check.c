@@ -19,6 +19,7 @@ static void print_sockets(const struct config *c)
     printf("sockets\n");
     print_socket("admin", c->admin_path);
     print_socket("generate", c->infer_path);
+    print_socket("tcp", c->tcp);
     if (c->group)
         printf("  for group %s\n", c->group);
 }
@@ -34,6 +35,8 @@ static void print_limits(const struct config *c)
     printf("  %-20s %u\n", "queue depth", c->queue_depth);
     print_seconds("loading, no progress", c->ready_timeout_secs);
     print_seconds("draining", c->drain_timeout_secs);
+    print_seconds("writing, no progress", c->write_timeout_secs);
+    print_seconds("half a request", c->read_timeout_secs);
 }
 
 static void print_model(const struct backend_config *b, const struct place *place)

@@ -9,7 +9,8 @@
 #include "journal/journal.h"
 #include "serve/admin.h"
 #include "serve/conn.h"
-#include "serve/listen.h"
+#include "serve/doors.h"
+#include "serve/notify.h"
 
 struct daemon {
     struct flags flags;
@@ -27,7 +28,10 @@ struct daemon {
     struct clients clients;
     struct admin admin;
     struct listener *admin_listener;
-    struct listener *listener;
+    struct doors doors;
+    struct activation activation;
+    struct notify notify;
+    uv_timer_t watchdog;
     uv_signal_t signals[3];
     uv_timer_t patience;
 
@@ -48,6 +52,14 @@ enum err daemon_reload(struct daemon *d, struct buf *notes, struct error *error)
 
 /* The same because of a signal: what came of it is logged. */
 void daemon_reload_on_signal(struct daemon *d);
+
+/* The group of the sockets, and the directories that they and the lock lie in.  rundir.c */
+enum err daemon_make_place(struct daemon *d, struct error *error) MUST_USE;
+
+/* What systemd is told, and when.  systemd.c */
+void systemd_begin(struct daemon *d);
+void systemd_backend_changed(struct daemon *d, const struct backend *b);
+void systemd_end(struct daemon *d);
 
 /* What the operator orders on the admin socket; its owner is the daemon. */
 extern const struct admin_ops daemon_admin_ops;

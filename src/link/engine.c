@@ -32,6 +32,7 @@ enum {
     PING_EVERY_MS = 2000,
     PONG_WITHIN_MS = 10000,
     PROGRESS_WITHIN_MS = 60000,
+    KILLED_WITHIN_MS = 5000, /* a process that is still there then can't be killed */
     BACKOFF_FIRST_MS = 100,
     BACKOFF_MAX_MS = 30000,
     STEADY_MS = 60000,    /* READY for so long: earlier deaths are forgotten */
@@ -413,6 +414,16 @@ static void on_tick(uv_timer_t *timer)
         e->next_ping = now + PING_EVERY_MS;
         send_order(e, ORDER_PING, 0);
     }
+}
+
+bool engine_is_well(const struct engine *e)
+{
+    if (!e->child)
+        return true;
+    int64_t now = clock_ms();
+    if (e->state == ENGINE_STARTING)
+        return now - e->last_progress <= e->setup.ready_timeout_ms + KILLED_WITHIN_MS;
+    return !e->pinged_at || now - last_heard(e) <= PONG_WITHIN_MS + KILLED_WITHIN_MS;
 }
 
 /* --- what others call ------------------------------------------------------ */

@@ -90,6 +90,10 @@ const struct capabilities *engine_capabilities(const struct engine *e);
 /* Why it is RESTARTING or FAILED. */
 const struct error *engine_why(const struct engine *e);
 
+/* Is its process answering, or loading with progress, or not there?  False: it was to be
+ * killed for its silence, and is still there. */
+bool engine_is_well(const struct engine *e);
+
 /* The process' pid; 0 if there is none. */
 int engine_pid(const struct engine *e);
 

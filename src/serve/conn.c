@@ -7,12 +7,16 @@
 #include "serve/conn.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "base/log.h"
+#include "serve/access.h"
 #include "serve/decode.h"
 #include "serve/peer.h"
+#include "wire/auth.h"
 #include "wire/line.h"
 
 enum {
@@ -22,6 +26,7 @@ enum {
     UNSENT_LOW = 64 * 1024,        /* ... until it is no more than this behind */
     LINGER_MAX = 64 * 1024 * 1024, /* thrown away for a client that was told off */
     HAND_OVER_MIN = 64 * 1024,     /* frames so large are not copied */
+    SWEEP_MS = 500,
 };
 
 enum conn_state {
@@ -56,7 +61,13 @@ struct conn {
     struct request *request; /* SERVING; core's */
     struct answer answer;    /* SERVING */
     bool paused;             /* core was told to hold the request's text */
-    size_t thrown_away;      /* LINGERING */
+    bool needs_key;          /* its next line is to be the key */
+    bool tcp;
+    size_t thrown_away;     /* LINGERING */
+    struct holder *holder;  /* whose share of memory it uses */
+    size_t held;            /* bytes of a request that is not admitted yet */
+    uint64_t waiting_since; /* for the rest of a line, or the end of LINGERING; 0: it is not */
+    uint64_t moved_at;      /* when the first unsent byte was queued, or the last one left */
 };
 
 static void advance(struct conn *c);
@@ -72,6 +83,19 @@ static void free_conn(struct stream *s)
     free(c);
 }
 
+static uint64_t now(const struct conn *c)
+{
+    return uv_now(c->clients->io->loop);
+}
+
+/* It holds so much of a request that is not admitted.  False: that is too much. */
+static bool set_held(struct conn *c, size_t bytes)
+{
+    bool fine = held_change(&c->clients->held, c->holder, c->held, bytes);
+    c->held = bytes;
+    return fine;
+}
+
 static void close_conn(struct conn *c)
 {
     struct clients *clients = c->clients;
@@ -82,6 +106,10 @@ static void close_conn(struct conn *c)
         uv_cancel((uv_req_t *)&c->job->work); /* unless it is under way already */
     }
     list_remove(&clients->conns, &c->link);
+    set_held(c, 0);
+    held_leave(&clients->held, c->holder);
+    if (clients->conns.len == 0)
+        uv_timer_stop(&clients->sweep);
     stream_close(&c->stream, free_conn);
     if (clients->draining && clients->conns.len == 0)
         clients->emptied(clients->owner);
@@ -99,7 +127,9 @@ static void say_goodbye(struct conn *c)
 static void linger(struct conn *c)
 {
     c->state = CONN_LINGERING;
+    c->waiting_since = now(c);
     line_reader_done(&c->in);
+    set_held(c, 0);
     stream_want_read(&c->stream, true);
 }
 
@@ -111,6 +141,8 @@ static bool send_scratch(struct conn *c, enum err made)
 {
     struct buf *scratch = &c->clients->scratch;
     enum err e = made;
+    if (stream_unsent(&c->stream) == 0)
+        c->moved_at = now(c);
     if (!e && scratch->len >= HAND_OVER_MIN) {
         size_t len;
         char *bytes = buf_steal(scratch, &len);
@@ -139,6 +171,7 @@ static void on_flushed(struct stream *s)
 {
     struct conn *c = CONTAINER_OF(s, struct conn, stream);
     size_t unsent = stream_unsent(s);
+    c->moved_at = now(c);
     if (c->state == CONN_CLOSING && unsent == 0) {
         close_conn(c);
     } else if (c->state == CONN_LINGERING && unsent == 0) {
@@ -224,6 +257,32 @@ static void tell_off(struct conn *c, const struct error *error)
         linger(c);
 }
 
+static struct visitor visitor_of(const struct conn *c)
+{
+    return (struct visitor){ c->surface->name, c->tcp ? "tcp" : "unix",
+                             c->peer.uid,      c->peer.gid,
+                             c->peer.pid,      c->peer.exe };
+}
+
+/* Close a client that did not begin with the key. */
+static void turn_away(struct conn *c)
+{
+    struct visitor visitor = visitor_of(c);
+    journal_refused(c->clients->journal, &visitor, "bad_key");
+    close_conn(c);
+}
+
+/* What came can't be followed any further, for this reason. */
+static void refuse_line(struct conn *c, const struct error *error)
+{
+    if (c->needs_key) {
+        turn_away(c);
+        return;
+    }
+    report_refusal(c, 0, NULL, error->code);
+    tell_off(c, error);
+}
+
 /* Refused, but the conversation goes on: leaves the state at READING. */
 static void refuse(struct conn *c, const struct error *error)
 {
@@ -282,6 +341,7 @@ static void decoded_on_pool(uv_work_t *work, int status UNUSED)
     struct conn *c = job->conn;
     if (c) {
         c->job = NULL;
+        set_held(c, line_reader_pending(&c->in));
         take_decoded(c, job->serial, &job->decoded);
         if (c->state == CONN_READING && c->stream.fd >= 0)
             advance(c);
@@ -310,18 +370,54 @@ static bool start_job(struct conn *c, uint64_t serial)
     return true;
 }
 
+/* Whoever does not know the key is told nothing, not even that. */
+static void take_key(struct conn *c, struct slice line)
+{
+    if (!auth_accepts(line.at, line.len, c->clients->config->api_key)) {
+        turn_away(c);
+        return;
+    }
+    c->needs_key = false;
+    line_reader_set_max(&c->in, REQUEST_BYTES_MAX);
+}
+
 static void take_line(struct conn *c, struct slice line)
 {
+    c->waiting_since = 0;
+    if (c->needs_key) {
+        take_key(c, line);
+        return;
+    }
     uint64_t serial = core_next_serial(c->clients->core);
     if (line.len > PARSE_INLINE_MAX) {
         if (!start_job(c, serial))
             close_conn(c);
         return;
     }
+    set_held(c, line_reader_pending(&c->in));
     struct decoded d;
     decode_line(c->surface, serial, line.at, line.len, &d);
     take_decoded(c, serial, &d);
     decoded_done(&d);
+}
+
+/* There is no whole line. */
+static void await_more(struct conn *c)
+{
+    size_t pending = line_reader_pending(&c->in);
+    struct error error;
+    if (!set_held(c, pending)) {
+        fail(&error, ERR_QUEUE_FULL,
+             "unfinished requests of one caller may hold %d bytes, those of all %d",
+             HELD_CALLER_MAX, HELD_TOTAL_MAX);
+        refuse_line(c, &error);
+        return;
+    }
+    if (pending == 0 && !c->needs_key)
+        c->waiting_since = 0;
+    else if (c->waiting_since == 0)
+        c->waiting_since = now(c);
+    stream_want_read(&c->stream, true);
 }
 
 /* READING: take the lines that are there, then wait for more. */
@@ -339,7 +435,7 @@ static void advance(struct conn *c)
             return;
         }
         if (e == ERR_AGAIN) {
-            stream_want_read(&c->stream, true);
+            await_more(c);
             return;
         }
         if (e == OK) {
@@ -347,8 +443,7 @@ static void advance(struct conn *c)
         } else {
             if (error.code == ERR_PROTOCOL)
                 error.code = ERR_INVALID_REQUEST;
-            report_refusal(c, 0, NULL, error.code);
-            tell_off(c, &error);
+            refuse_line(c, &error);
         }
     }
     if (c->stream.fd >= 0 && c->state != CONN_LINGERING)
@@ -421,21 +516,71 @@ static void on_gone(struct stream *s)
 
 static const struct stream_ops stream_ops = { on_readable, on_flushed, on_gone };
 
+/* --- those that stand still ------------------------------------------------- */
+
+static void on_half_sent(struct conn *c)
+{
+    struct error error;
+    fail(&error, ERR_INVALID_REQUEST, "the rest of the request did not come within %u s",
+         c->clients->config->read_timeout_secs);
+    refuse_line(c, &error);
+}
+
+static bool over(uint64_t since, uint64_t at, uint32_t secs)
+{
+    return at - since >= (uint64_t)secs * 1000;
+}
+
+/* Close it, or tell it off, if it has stood still for too long. */
+static void sweep_one(struct conn *c, uint64_t at)
+{
+    const struct config *config = c->clients->config;
+    if (config->write_timeout_secs && stream_unsent(&c->stream) > 0 &&
+        over(c->moved_at, at, config->write_timeout_secs)) {
+        log_warn("closing a connection of pid %d: it did not accept a response frame within %u s",
+                 (int)c->peer.pid, config->write_timeout_secs);
+        close_conn(c);
+    } else if (c->waiting_since && over(c->waiting_since, at, config->read_timeout_secs)) {
+        if (c->state == CONN_LINGERING)
+            close_conn(c);
+        else if (c->state == CONN_READING)
+            on_half_sent(c);
+    }
+}
+
+static void on_sweep(uv_timer_t *timer)
+{
+    struct clients *clients = timer->data;
+    uint64_t at = uv_now(clients->io->loop);
+    LIST_EACH(struct conn, c, &clients->conns, link)
+        sweep_one(c, at);
+}
+
 /* --- what others call ------------------------------------------------------- */
 
-void clients_init(struct clients *clients, struct io *io, struct core *core,
-                  struct journal *journal, void (*emptied)(void *owner), void *owner)
+void clients_init(struct clients *clients, struct io *io, const struct config *config,
+                  struct core *core, struct journal *journal, void (*emptied)(void *owner),
+                  void *owner)
 {
     *clients = (struct clients){
         .io = io,
+        .config = config,
         .core = core,
         .journal = journal,
         .emptied = emptied,
         .owner = owner,
     };
     list_init(&clients->conns);
+    held_init(&clients->held);
+    uv_timer_init(io->loop, &clients->sweep);
+    clients->sweep.data = clients;
     /* The longest frame is the last one of the longest answer, every byte escaped. */
     buf_init(&clients->scratch, (size_t)ANSWER_BYTES_MAX * 6 + REQUEST_BYTES_MAX);
+}
+
+void clients_close(struct clients *clients)
+{
+    uv_close((uv_handle_t *)&clients->sweep, NULL);
 }
 
 void clients_done(struct clients *clients)
@@ -443,33 +588,86 @@ void clients_done(struct clients *clients)
     buf_done(&clients->scratch);
 }
 
-void clients_accept(struct clients *clients, int fd, const struct surface *surface)
+/* Nobody attests who is at the other end of TCP: all of it is one caller. */
+static struct peer tcp_peer(int fd)
 {
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &(int){ 1 }, sizeof(int));
+    return (struct peer){ (uid_t)-1, (gid_t)-1, (pid_t)-1, NULL };
+}
+
+/* One that may not ask is told so, as far as its socket takes it at once. */
+static void tell_not_allowed(struct conn *c, int fd)
+{
+    struct buf *scratch = &c->clients->scratch;
     struct error error;
-    struct peer peer = peer_of(fd);
-    struct visitor visitor = { surface->name, "unix", peer.uid, peer.gid, peer.pid, peer.exe };
+    fail(&error, ERR_INVALID_REQUEST, "user %u is not among those that this daemon serves",
+         (unsigned)c->peer.uid);
+    if (!c->surface->put_error(NULL, &error, scratch) &&
+        send(fd, scratch->at, scratch->len, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+        log_debug("a caller that is not allowed was gone before it was told");
+    buf_clear(scratch);
+}
+
+/* NULL if it may come in; else the log's word for the reason, and `fd` is closed. */
+static const char *let_in(struct conn *c, int fd)
+{
+    struct clients *clients = c->clients;
+    struct error error;
+    if (!c->tcp && !access_allows(clients->config, &c->peer, fd)) {
+        tell_not_allowed(c, fd);
+        close(fd);
+        return "not_allowed";
+    }
+    c->holder = held_join(&clients->held, c->peer.uid);
+    if (!c->holder) {
+        close(fd);
+        return "no_memory";
+    }
+    if (stream_open(clients->io, &c->stream, fd, &stream_ops, &error)) {
+        log_warn("refusing a connection of pid %d: %s", (int)c->peer.pid, error.message);
+        held_leave(&clients->held, c->holder);
+        return "no_resources";
+    }
+    return NULL;
+}
+
+static void begin(struct conn *c)
+{
+    struct clients *clients = c->clients;
+    c->sink.ops = &sink_ops;
+    c->needs_key = c->tcp && clients->config->api_key;
+    c->waiting_since = c->needs_key ? now(c) : 0;
+    line_reader_init(&c->in, c->needs_key ? AUTH_LINE_MAX : REQUEST_BYTES_MAX,
+                     c->surface->max_depth);
+    list_append(&clients->conns, &c->link);
+    if (clients->conns.len == 1)
+        uv_timer_start(&clients->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
+    stream_want_read(&c->stream, true);
+}
+
+void clients_accept(struct clients *clients, int fd, const struct entrance *entrance)
+{
     struct conn *c = calloc(1, sizeof *c);
     if (!c) {
         close(fd);
-        journal_refused(clients->journal, &visitor, "no_memory");
-        peer_done(&peer);
+        log_warn("refusing a connection: out of memory");
         return;
     }
-    c->peer = peer;
-    if (stream_open(clients->io, &c->stream, fd, &stream_ops, &error)) {
-        log_warn("refusing a connection of pid %d: %s", (int)c->peer.pid, error.message);
-        journal_refused(clients->journal, &visitor, "no_resources");
+    c->clients = clients;
+    c->surface = entrance->surface;
+    c->tcp = entrance->tcp;
+    c->peer = c->tcp ? tcp_peer(fd) : peer_of(fd);
+    struct visitor visitor = visitor_of(c);
+    const char *why = let_in(c, fd);
+    if (why) {
+        journal_refused(clients->journal, &visitor, why);
         peer_done(&c->peer);
         free(c);
         return;
     }
     journal_accepted(clients->journal, &visitor);
-    c->clients = clients;
-    c->surface = surface;
-    c->sink.ops = &sink_ops;
-    line_reader_init(&c->in, REQUEST_BYTES_MAX, surface->max_depth);
-    list_append(&clients->conns, &c->link);
-    stream_want_read(&c->stream, true);
+    begin(c);
 }
 
 void clients_drain(struct clients *clients)

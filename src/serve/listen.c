@@ -16,6 +16,8 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "config/tcp.h"
+
 enum {
     BACKLOG = 1024,
     ACCEPTS_PER_TURN = 64,
@@ -27,7 +29,7 @@ struct listener {
     uv_timer_t breather;
     int open_handles;
     int fd;
-    int dir; /* where `name` lies */
+    int dir; /* where `name` lies; -1: it has no name to remove */
     char name[108];
     struct stat made; /* what we put there */
     accept_fn *on_accept;
@@ -142,6 +144,22 @@ static enum err bind_socket(struct listener *l, const char *path, mode_t mode, g
     return put_in_place(l, draft, path, mode, gid, error);
 }
 
+static enum err bind_tcp(struct listener *l, const char *text, struct error *error)
+{
+    struct sockaddr_storage address;
+    socklen_t len;
+    enum err e = tcp_address_read(text, &address, &len, error);
+    if (e)
+        return e;
+    l->fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (l->fd < 0)
+        return fail_sys(error, "cannot make a socket");
+    setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 }, sizeof(int));
+    if (bind(l->fd, (struct sockaddr *)&address, len) < 0 || listen(l->fd, BACKLOG) < 0)
+        return fail_sys(error, "cannot listen at %s", text);
+    return OK;
+}
+
 /* --- accepting ------------------------------------------------------------- */
 
 static void on_breather(uv_timer_t *timer);
@@ -185,32 +203,75 @@ static void watch(struct listener *l, struct io *io)
     l->open_handles = 2;
 }
 
-enum err listener_open(struct io *io, const char *path, mode_t mode, gid_t gid,
-                       accept_fn *on_accept, void *owner, struct listener **ret,
-                       struct error *error)
+static struct listener *listener_new(accept_fn *on_accept, void *owner)
 {
     struct listener *l = calloc(1, sizeof *l);
     if (!l)
-        return fail_nomem(error);
+        return NULL;
     l->fd = l->dir = -1;
     l->on_accept = on_accept;
     l->owner = owner;
+    return l;
+}
 
-    enum err e = bind_socket(l, path, mode, gid, error);
-    if (!e) {
-        int failed = uv_poll_init(io->loop, &l->poll, l->fd);
-        if (!failed) {
-            watch(l, io);
-            *ret = l;
-            return OK;
-        }
+/* Nobody but us was told of the socket's name: is it still ours to remove? */
+static void remove_name(const struct listener *l)
+{
+    struct stat st;
+    if (l->dir >= 0 && fstatat(l->dir, l->name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+        st.st_ino == l->made.st_ino && st.st_dev == l->made.st_dev)
         unlinkat(l->dir, l->name, 0);
-        e = fail(error, ERR_SYSTEM, "cannot watch %s: %s", path, uv_strerror(failed));
+}
+
+/* `made` is what became of making it: begin to accept, or let go of everything. */
+static enum err begin(struct listener *l, struct io *io, enum err made, struct listener **ret,
+                      struct error *error)
+{
+    enum err e = made;
+    int failed = e ? 0 : uv_poll_init(io->loop, &l->poll, l->fd);
+    if (failed)
+        e = fail(error, ERR_SYSTEM, "cannot watch a socket: %s", uv_strerror(failed));
+    if (!e) {
+        watch(l, io);
+        *ret = l;
+        return OK;
     }
+    remove_name(l);
     close_fd(&l->fd);
     close_fd(&l->dir);
     free(l);
     return e;
+}
+
+enum err listener_open(struct io *io, const char *path, mode_t mode, gid_t gid,
+                       accept_fn *on_accept, void *owner, struct listener **ret,
+                       struct error *error)
+{
+    struct listener *l = listener_new(on_accept, owner);
+    if (!l)
+        return fail_nomem(error);
+    return begin(l, io, bind_socket(l, path, mode, gid, error), ret, error);
+}
+
+enum err listener_open_tcp(struct io *io, const char *address, accept_fn *on_accept, void *owner,
+                           struct listener **ret, struct error *error)
+{
+    struct listener *l = listener_new(on_accept, owner);
+    if (!l)
+        return fail_nomem(error);
+    return begin(l, io, bind_tcp(l, address, error), ret, error);
+}
+
+enum err listener_adopt(struct io *io, int fd, accept_fn *on_accept, void *owner,
+                        struct listener **ret, struct error *error)
+{
+    struct listener *l = listener_new(on_accept, owner);
+    if (!l) {
+        close(fd);
+        return fail_nomem(error);
+    }
+    l->fd = fd;
+    return begin(l, io, OK, ret, error);
 }
 
 static void on_closed(uv_handle_t *handle)
@@ -225,10 +286,7 @@ void listener_close(struct listener *l)
     if (!l)
         return;
     accept_some(l);
-    struct stat st;
-    if (fstatat(l->dir, l->name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_ino == l->made.st_ino &&
-        st.st_dev == l->made.st_dev)
-        unlinkat(l->dir, l->name, 0);
+    remove_name(l);
     uv_close((uv_handle_t *)&l->poll, on_closed);
     uv_close((uv_handle_t *)&l->breather, on_closed);
     close_fd(&l->fd);

@@ -1,7 +1,7 @@
 /*
- * listen.h - a Unix socket in its place, and those who connect to it.
+ * listen.h - a socket in its place, and those who connect to it.
  *
- * A socket is bound under a temporary name, given its mode and group, and renamed
+ * A Unix socket is bound under a temporary name, given its mode and group, and renamed
  * into place, so nobody can connect before the mode is right.  What lies at the path
  * is replaced only if it is a socket of ours that nobody answers on.
  */
@@ -26,6 +26,15 @@ typedef void accept_fn(void *owner, int fd);
 enum err listener_open(struct io *io, const char *path, mode_t mode, gid_t gid,
                        accept_fn *on_accept, void *owner, struct listener **ret,
                        struct error *error) MUST_USE;
+
+/* Listen at a loopback "ADDRESS:PORT".  ERR_CONFIG: it is none. */
+enum err listener_open_tcp(struct io *io, const char *address, accept_fn *on_accept, void *owner,
+                           struct listener **ret, struct error *error) MUST_USE;
+
+/* Accept from a socket that somebody else has made, who will keep it.  Takes `fd`, on failure
+ * too. */
+enum err listener_adopt(struct io *io, int fd, accept_fn *on_accept, void *owner,
+                        struct listener **ret, struct error *error) MUST_USE;
 
 /* Take in those who are connected already, then stop accepting and remove the socket,
  * unless another has taken its place.  NULL is fine. */

@@ -250,6 +250,12 @@ void line_reader_done(struct line_reader *r)
     line_reader_init(r, r->max_line, r->max_depth);
 }
 
+void line_reader_set_max(struct line_reader *r, size_t max_line)
+{
+    r->max_line = max_line;
+    r->in.max = max_line + LINE_READ_MAX;
+}
+
 enum err line_reader_room(struct line_reader *r, char **ret_at, size_t *ret_room)
 {
     if (r->broken.code)

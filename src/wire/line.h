@@ -61,6 +61,10 @@ struct line_reader {
 void line_reader_init(struct line_reader *r, size_t max_line, unsigned max_depth);
 void line_reader_done(struct line_reader *r);
 
+/* Lines may be that long from the next one on: right after line_reader_next() has handed one
+ * out, or before the first. */
+void line_reader_set_max(struct line_reader *r, size_t max_line);
+
 /*
  * Where to put the next bytes, at most LINE_READ_MAX of them.  Lines handed out
  * before are no longer valid.

@@ -165,7 +165,7 @@ def test_a_configuration_that_is_wrong_is_quoted_without_its_keys(start):
 
 def test_a_name_moves_no_cursor(start):
     d = start(config={"backends": [{**SCRIPTED, "name": "a\u001b[2Jb\nc"}]}, ready=False)
-    until(lambda: "ready at" in d.stderr() or d.process.poll() is not None, "a start or an end")
+    until(lambda: "info: ready" in d.stderr() or d.process.poll() is not None, "a start or an end")
     data = d.stderr_path.read_bytes()
     assert b"\x1b" not in data
     assert all(line.startswith(b"20") for line in data.splitlines())

@@ -112,6 +112,7 @@ static void what_a_file_does_not_say_has_its_default(void **state UNUSED)
     assert_int_equal(config.ready_timeout_secs, 30);
     assert_int_equal(config.drain_timeout_secs, 8);
     assert_int_equal(config.write_timeout_secs, 60);
+    assert_int_equal(config.read_timeout_secs, 60);
     assert_true(config.auto_pull);
     assert_null(config.models_home);
     assert_int_equal(config.n_backends, 1);
@@ -311,12 +312,19 @@ static void keys_without_effect_are_known_and_warned_about(void **state UNUSED)
     assert_int_equal(findings.n, 0);
 }
 
-static void who_may_connect_is_not_passed_over(void **state UNUSED)
+/* Whoever reaches a port of this machine could be anybody: there is a key, or an explicit
+ * word that there is none. */
+static void tcp_is_loopback_and_has_a_key(void **state UNUSED)
 {
+#define BACKENDS "\"backends\":[{\"kind\":\"mock\",\"name\":\"a\"}]}"
+    assert_int_equal(read_with("{\"listen\":{\"tcp\":\"127.0.0.1:1\"}," BACKENDS, NULL),
+                     ERR_CONFIG);
+    assert_non_null(strstr(error.message, "needs a key"));
     assert_int_equal(
-        read_with("{\"allow_uids\":[5],\"backends\":[{\"kind\":\"mock\",\"name\":\"a\"}]}", NULL),
+        read_with("{\"listen\":{\"tcp\":\"10.0.0.1:1\",\"tcp_without_key\":true}," BACKENDS, NULL),
         ERR_CONFIG);
-    assert_non_null(strstr(error.message, "allow_uids"));
+    assert_non_null(strstr(error.message, "other machines"));
+    fine("{\"listen\":{\"tcp\":\"[::1]:1\",\"tcp_without_key\":true}," BACKENDS);
 }
 
 /* A wrong file must not cost more than a right one: what is said of it is bounded. */
@@ -382,7 +390,7 @@ static void who_may_connect_is_a_list_of_numbers(void **state UNUSED)
         assert_int_equal(read_with(ONE(""), args), ERR_INVALID_REQUEST);
     }
     const char *const args[] = { "--allow-uid", "0,1000", NULL };
-    assert_int_equal(read_with(ONE(""), args), ERR_CONFIG); /* this release can't do it */
+    assert_int_equal(read_with(ONE(""), args), OK); /* this release can't do it */
     assert_int_equal(config.allow_uids.n, 2);
     assert_int_equal(config.allow_uids.at[1], 1000);
 }
@@ -424,7 +432,7 @@ int main(void)
         TEST(types_and_limits_are_checked_before_anything_is_started),
         TEST(what_is_no_json_is_told_with_its_line),
         TEST(keys_without_effect_are_known_and_warned_about),
-        TEST(who_may_connect_is_not_passed_over),
+        TEST(tcp_is_loopback_and_has_a_key),
         TEST(a_thousand_mistakes_are_not_all_told),
         TEST(a_key_does_not_stay_on_the_command_line),
         TEST(switches_have_words_in_the_environment),
