@@ -98,7 +98,8 @@ enum err daemon_reload(struct daemon *d, struct buf *notes, struct error *error)
 /* The log hears of every reload, whoever asked for it. */
 static enum err reload(struct daemon *d, struct buf *notes, struct error *error)
 {
-    notify_reloading(&d->notify);
+    if (d->serving)
+        notify_reloading(&d->notify);
     enum err e = daemon_reload(d, notes, error);
     if (d->serving && !d->draining)
         notify_tell(&d->notify, "READY=1");

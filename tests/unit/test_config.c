@@ -390,7 +390,7 @@ static void who_may_connect_is_a_list_of_numbers(void **state UNUSED)
         assert_int_equal(read_with(ONE(""), args), ERR_INVALID_REQUEST);
     }
     const char *const args[] = { "--allow-uid", "0,1000", NULL };
-    assert_int_equal(read_with(ONE(""), args), OK); /* this release can't do it */
+    assert_int_equal(read_with(ONE(""), args), OK);
     assert_int_equal(config.allow_uids.n, 2);
     assert_int_equal(config.allow_uids.at[1], 1000);
 }
