@@ -175,6 +175,8 @@ def test_memory_does_not_grow_with_requests(start):
     load = BIN / "inferd-load"
     if not load.exists():
         pytest.skip("this build has no inferd-load")
+    if FACTOR > 1:
+        pytest.skip("sanitizers keep what was freed")
     d = start("--active-permits", "16", "--queue-depth", "100", config={"backends": [
         {"kind": "mock", "name": "m"}]})
 
