@@ -26,12 +26,17 @@ static const char usage[] =
     "usage: inferd-load --socket PATH [options]\n"
     "\n"
     "  --socket PATH      the server's Unix socket\n"
-    "  --protocol NAME    v1 (default) or redis, which sends PING\n"
+    "  --protocol NAME    v1 (default), redis, which sends PING, or openai: chat\n"
+    "                     completions over HTTP\n"
     "  --connections N    clients, each with one request at a time (default 1)\n"
     "  --reconnect        each request on a connection of its own\n"
     "  --requests N       end after so many requests in all (default 10000)\n"
     "  --seconds N        end after so many seconds instead\n"
     "  --bytes N          length of a request's prompt (default 64)\n"
+    "  --words N          so many words of its own instead\n"
+    "  --system-words N   and a system prompt of so many before them\n"
+    "  --systems N        of which N take turns (default 1)\n"
+    "  --salt N           another number asks for other words (default 0)\n"
     "  --max-tokens N     what a request asks for (default 16)\n"
     "  --patience N       seconds of silence after which nothing will come (default 30)\n"
     "  --json             one JSON object instead of a line\n"
@@ -40,7 +45,8 @@ static const char usage[] =
     "Exit codes: 0 every request ended with one terminal frame, 1 one did not or there\n"
     "is no server, 2 wrong usage.\n";
 
-static const struct protocol *const protocols[] = { &protocol_v1, &protocol_redis };
+static const struct protocol *const protocols[] = { &protocol_v1, &protocol_redis,
+                                                    &protocol_openai };
 
 struct options {
     const char *socket;
@@ -48,7 +54,8 @@ struct options {
     bool json;
     bool reconnect;
     bool help;
-    int64_t connections, requests, seconds, bytes, max_tokens, patience;
+    int64_t connections, requests, seconds, max_tokens, patience;
+    int64_t bytes, words, system_words, systems, salt;
 };
 
 /* --- the command line ------------------------------------------------------------ */
@@ -74,6 +81,10 @@ static const struct flag {
     NUMBER("requests", requests, 1, UINT32_MAX),
     NUMBER("seconds", seconds, 1, 86400),
     NUMBER("bytes", bytes, 0, 64 * 1024 * 1024),
+    NUMBER("words", words, 1, 1024 * 1024),
+    NUMBER("system-words", system_words, 1, 1024 * 1024),
+    NUMBER("systems", systems, 1, 1024 * 1024),
+    NUMBER("salt", salt, 0, INT64_MAX),
     NUMBER("max-tokens", max_tokens, 1, INT32_MAX),
     NUMBER("patience", patience, 1, 86400),
 #undef NUMBER
@@ -100,7 +111,7 @@ static enum err read_protocol(const char *name, struct options *ret, struct erro
             return OK;
         }
     }
-    return fail(error, ERR_CONFIG, "--protocol is '%.80s'; it must be v1 or redis", name);
+    return fail(error, ERR_CONFIG, "--protocol is '%.80s'; it must be v1, redis or openai", name);
 }
 
 static enum err read_flag(const struct flag *flag, const char *value, struct options *ret,
@@ -178,7 +189,12 @@ static int measure(const struct options *o)
 {
     struct plan plan = {
         .protocol = o->protocol,
-        .shape = { (uint32_t)o->bytes, (uint32_t)o->max_tokens },
+        .shape = { .prompt_bytes = (uint32_t)o->bytes,
+                   .words = (uint32_t)o->words,
+                   .system_words = (uint32_t)o->system_words,
+                   .systems = (uint32_t)o->systems,
+                   .salt = (uint64_t)o->salt,
+                   .max_tokens = (uint32_t)o->max_tokens },
         .socket = o->socket,
         .connections = (unsigned)o->connections,
         .reconnect = o->reconnect,
@@ -207,6 +223,7 @@ int main(int argc, char **argv)
         .connections = 1,
         .requests = 10000,
         .bytes = 64,
+        .systems = 1,
         .max_tokens = 16,
         .patience = 30,
     };

@@ -7,15 +7,7 @@
  */
 #pragma once
 
-#include <stdint.h>
-
-#include "base/buf.h"
-
-/* What all requests of a run are like. */
-struct shape {
-    uint32_t prompt_bytes;
-    uint32_t max_tokens;
-};
+#include "prompt.h"
 
 enum reply_kind {
     REPLY_PIECE,   /* a part of the answer; more comes */
@@ -28,6 +20,8 @@ struct reply {
     enum reply_kind kind;
     size_t len;        /* bytes of the frame, its end included */
     struct slice code; /* REFUSED; borrowed from the bytes */
+    bool has_text;     /* PIECE: it shows something of the answer */
+    uint64_t tokens;   /* of the whole answer, in the frame that counts them; else 0 */
 };
 
 struct protocol {
@@ -49,3 +43,4 @@ struct protocol {
 
 extern const struct protocol protocol_v1;
 extern const struct protocol protocol_redis;
+extern const struct protocol protocol_openai;

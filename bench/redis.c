@@ -33,7 +33,7 @@ static enum err read_reply(struct slice in, uint64_t serial UNUSED, struct reply
         return OK;
     }
     if (in.at[0] == '-' && len > 2) {
-        *ret = (struct reply){ REPLY_REFUSED, len, first_word(in.at + 1, len - 3) };
+        *ret = (struct reply){ REPLY_REFUSED, len, first_word(in.at + 1, len - 3), false, 0 };
         return OK;
     }
     return fail(error, ERR_PROTOCOL, "'%.*s' is no answer to PING", (int)(len < 80 ? len : 80),

@@ -33,7 +33,8 @@ struct client {
     int fd;          /* owned; -1 once closed */
     uint64_t serial; /* of the request it waits for; 0 is none */
     int64_t asked_ns;
-    int64_t first_ns; /* when the first frame came; 0: not yet */
+    int64_t first_ns; /* when something of the answer came first; 0: not yet */
+    int64_t piece_ns; /* likewise, last */
     struct buf out;
     size_t sent;
     bool blocked; /* the kernel takes no more of `out` for now */
@@ -163,7 +164,7 @@ static void ask(struct swarm *s, struct client *c)
 {
     buf_clear(&c->out);
     c->sent = 0;
-    c->first_ns = 0;
+    c->first_ns = c->piece_ns = 0;
     s->broken = s->plan->protocol->put_request(&s->plan->shape, s->last_serial + 1, &c->out);
     if (s->broken)
         return;
@@ -174,6 +175,16 @@ static void ask(struct swarm *s, struct client *c)
 }
 
 /* --- being answered ------------------------------------------------------------- */
+
+/* Something of the answer is there. */
+static void note_piece(struct swarm *s, struct client *c, int64_t now)
+{
+    if (!c->first_ns)
+        c->first_ns = now;
+    if (c->piece_ns)
+        s->broken = samples_add(&s->tally->gaps, now - c->piece_ns);
+    c->piece_ns = now;
+}
 
 /* The request of `c` has its terminal frame. */
 static void end(struct swarm *s, struct client *c, const struct reply *reply, int64_t now)
@@ -187,7 +198,7 @@ static void end(struct swarm *s, struct client *c, const struct reply *reply, in
     }
     s->broken = samples_add(&s->tally->whole, now - c->asked_ns);
     if (!s->broken)
-        s->broken = samples_add(&s->tally->first, c->first_ns - c->asked_ns);
+        s->broken = samples_add(&s->tally->first, (c->first_ns ? c->first_ns : now) - c->asked_ns);
 }
 
 /* The frames that are there, up to the terminal one. */
@@ -204,8 +215,9 @@ static void take_replies(struct swarm *s, struct client *c, int64_t now)
             break;
         taken += reply.len;
         s->tally->frames++;
-        if (!c->first_ns)
-            c->first_ns = now;
+        s->tally->tokens += reply.tokens;
+        if (reply.has_text)
+            note_piece(s, c, now);
         if (reply.kind != REPLY_PIECE)
             end(s, c, &reply, now);
     }

@@ -16,6 +16,7 @@ void tally_done(struct tally *t)
 {
     samples_done(&t->whole);
     samples_done(&t->first);
+    samples_done(&t->gaps);
 }
 
 void tally_refusal(struct tally *t, struct slice code)
@@ -66,7 +67,11 @@ enum err tally_put_text(struct tally *t, const struct run *run, struct buf *out)
     if (!e)
         e = put_samples("answer, in us:", &t->whole, out);
     if (!e)
-        e = put_samples("first frame:", &t->first, out);
+        e = put_samples("first piece:", &t->first, out);
+    if (!e && t->gaps.len)
+        e = put_samples("gaps:", &t->gaps, out);
+    if (!e && t->tokens)
+        e = buf_printf(out, "; %.1f tokens/s", rate(t, t->tokens));
     for (size_t i = 0; !e && i < t->n_refusals; i++)
         e = buf_printf(out, "; refused with %s: %llu", t->refusals[i].code,
                        (unsigned long long)t->refusals[i].times);
@@ -107,12 +112,14 @@ enum err tally_put_json(struct tally *t, const struct run *run, struct buf *out)
 {
     CLEANUP(json_drop)
     json_t *tree = json_pack(
-        "{ss sI sI sI sI sf sf sf so so so sI sI}", "protocol", run->protocol, "connections",
-        (json_int_t)run->connections, "prompt_bytes", (json_int_t)run->prompt_bytes, "max_tokens",
-        (json_int_t)run->max_tokens, "answered", (json_int_t)t->whole.len, "seconds", seconds(t),
-        "per_second", rate(t, t->whole.len), "frames_per_second", rate(t, t->frames), "answer_us",
-        samples_tree(&t->whole), "first_us", samples_tree(&t->first), "refused", refusals_tree(t),
-        "lost", (json_int_t)t->lost, "mixed_up", (json_int_t)t->mixed_up);
+        "{ss sI sI sI sI sf sf sf sI sf so so so so sI sI}", "protocol", run->protocol,
+        "connections", (json_int_t)run->connections, "prompt_bytes", (json_int_t)run->prompt_bytes,
+        "max_tokens", (json_int_t)run->max_tokens, "answered", (json_int_t)t->whole.len, "seconds",
+        seconds(t), "per_second", rate(t, t->whole.len), "frames_per_second", rate(t, t->frames),
+        "tokens", (json_int_t)t->tokens, "tokens_per_second", rate(t, t->tokens), "answer_us",
+        samples_tree(&t->whole), "first_us", samples_tree(&t->first), "gap_us",
+        samples_tree(&t->gaps), "refused", refusals_tree(t), "lost", (json_int_t)t->lost,
+        "mixed_up", (json_int_t)t->mixed_up);
     if (!tree)
         return ERR_NO_MEMORY;
     enum err e = json_put(out, tree);

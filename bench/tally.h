@@ -18,10 +18,12 @@ struct refusal {
 
 struct tally {
     /* Of requests that were answered, in nanoseconds from the first byte's write: to
-     * the terminal frame, and to the first frame of all. */
+     * the terminal frame, and to the first that shows something of the answer. */
     struct samples whole;
     struct samples first;
+    struct samples gaps; /* between two pieces of an answer; those of one read have none */
     uint64_t frames;
+    uint64_t tokens;    /* of all answers, as the server counts them */
     int64_t elapsed_ns; /* from the first write to the last terminal frame */
     struct refusal refusals[REFUSAL_CODES_MAX + 1];
     size_t n_refusals;

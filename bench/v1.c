@@ -7,6 +7,7 @@
  * escaping and are compared as they stand.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "protocol.h"
@@ -15,17 +16,11 @@ enum { SHOWN_MAX = 120 }; /* bytes of a frame that a message repeats */
 
 static enum err put_request(const struct shape *shape, uint64_t serial, struct buf *out)
 {
-    enum err e = buf_printf(out,
-                            "{\"id\":\"%llu\",\"max_tokens\":%u,\"messages\":"
-                            "[{\"role\":\"user\",\"content\":\"",
-                            (unsigned long long)serial, shape->max_tokens);
+    enum err e = buf_printf(out, "{\"id\":\"%llu\",\"max_tokens\":%u,", (unsigned long long)serial,
+                            shape->max_tokens);
     if (!e)
-        e = buf_reserve(out, shape->prompt_bytes);
-    if (e)
-        return e;
-    memset(out->at + out->len, 'x', shape->prompt_bytes);
-    out->len += shape->prompt_bytes;
-    return buf_append_str(out, "\"}]}\n");
+        e = prompt_put_messages(shape, serial, out);
+    return e ? e : buf_append_str(out, "}\n");
 }
 
 /* --- picking members out of an object ---------------------------------------- */
@@ -139,6 +134,14 @@ static bool read_members(struct slice line, struct members *ret)
 
 /* --- replies ------------------------------------------------------------------ */
 
+/* As `usage` says.  The answer itself can't say it: its quotes are escaped. */
+static uint64_t count_tokens(struct slice line)
+{
+    static const char name[] = "\"completion_tokens\":";
+    const char *at = memmem(line.at, line.len, name, strlen(name));
+    return at ? strtoull(at + strlen(name), NULL, 10) : 0;
+}
+
 static bool same(struct slice text, const char *word)
 {
     return text.len == strlen(word) && memcmp(text.at, word, text.len) == 0;
@@ -174,6 +177,8 @@ static enum err read_reply(struct slice in, uint64_t serial, struct reply *ret, 
     if (!same(m.id, id))
         return fail(error, ERR_MISMATCH, "waiting for id \"%s\" and got %.*s", id, shown, line.at);
     reply.code = m.code;
+    reply.has_text = reply.kind == REPLY_PIECE;
+    reply.tokens = reply.kind == REPLY_DONE ? count_tokens(line) : 0;
     *ret = reply;
     return OK;
 }

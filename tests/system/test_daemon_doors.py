@@ -108,11 +108,11 @@ class TcpClient(Client):
 
 
 @pytest.fixture
-def tcp(start):
+def tcp(start, tmp):
     port = free_port()
     d = start("--tcp", f"127.0.0.1:{port}", "--read-timeout-secs", "1",
-              env={**os.environ, "INFERD_API_KEY": KEY, "HOME": "/nonexistent",
-                   "INFERD_LOG_DIR": "/nonexistent"})
+              env={**os.environ, "INFERD_API_KEY": KEY, "HOME": str(tmp),
+                   "INFERD_LOG_DIR": str(tmp)})
     return d, lambda: d._keep(TcpClient(port))
 
 

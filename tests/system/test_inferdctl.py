@@ -160,7 +160,7 @@ def test_flags_become_fields(ctl, daemon, tmp):
     (["--seed", "4294967296"], "--seed is '4294967296'"),
     (["--seed", "99999999999999999999"], "--seed is '99999999999999999999'"),
     (["--wait", ""], "--wait is ''"),
-    (["--grammar", "/nonexistent"], "cannot open '/nonexistent'"),
+    (["--grammar", "/dev/null/none"], "cannot open '/dev/null/none'"),
     (["--max-tokens"], "--max-tokens needs a value: --max-tokens N"),
     (["--json=yes"], "--json takes no value"),
     (["--max-token", "3"], "unknown option '--max-token'; did you mean '--max-tokens'?"),
