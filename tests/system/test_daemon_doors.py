@@ -12,7 +12,7 @@ import sys
 
 import pytest
 
-from daemon import BIN, PATIENCE, SCRIPTED, Client, Daemon, until
+from daemon import BIN, PATIENCE, SCRIPTED, Client, Daemon, alive, until
 
 KEY = "sesame-0123456789"
 STRANGER = 54321
@@ -248,7 +248,8 @@ def test_the_watchdog_is_fed_while_engines_are_well(start, systemd):
     systemd.hear("READY=1")
     for _ in range(3):
         systemd.hear("WATCHDOG=1")
-    d.kill_engine()
+    killed = d.kill_engine()
+    until(lambda: not alive(killed), "the engine's end")
     d.kill_engine()  # and while it comes back
     for _ in range(3):
         systemd.hear("WATCHDOG=1")
