@@ -187,4 +187,5 @@ def test_memory_does_not_grow_with_requests(start):
     ask(10000)
     before = resident(d.pid)
     ask(90000)
-    assert resident(d.pid) - before < MIB * FACTOR
+    # The log's lines may wait for a slow disk in up to 4 MiB of memory, which is kept.
+    assert resident(d.pid) - before < 5 * MIB
