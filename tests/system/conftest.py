@@ -10,8 +10,10 @@ from daemon import BIN, Daemon  # noqa: E402
 
 
 @pytest.fixture
-def start():
-    """start(…) makes a Daemon.  All must end well unless the test ended them itself."""
+def start(tmp):
+    """start(…) makes a Daemon.  All must end well unless the test ended them itself.
+
+    It asks for tmp so that a test's directory goes after the daemons that write there."""
     daemons = []
 
     def make(*args, **more):
