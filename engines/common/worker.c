@@ -7,7 +7,8 @@
  *
  * Each thread has a buffer of its own.  What they share is the socket for writing,
  * because the reading thread answers pings: `sending` is held for whole frames, so
- * that a pong never lands inside another event.  `progress` and `busy` are atomic.
+ * that a pong never lands inside another event.  `progress` and `busy` are atomic;
+ * `usage` is larger and has a lock of its own, which nobody holds while waiting.
  *
  * An idle engine sleeps in recv(): a request costs one system call to hear of and one
  * to answer.
@@ -46,6 +47,9 @@ struct worker {
     pthread_mutex_t sending;
     atomic_uint_fast64_t progress;
     atomic_bool busy;
+    pthread_mutex_t counting; /* held for the next two */
+    struct usage usage;
+    bool usage_changed; /* since it was told */
 };
 
 /* --- beginning and end ----------------------------------------------------- */
@@ -100,6 +104,7 @@ enum err worker_open(const char *name, struct worker **ret, struct error *error)
     frame_reader_init(&w->in, ENGINE_FRAME_MAX);
     buf_init(&w->out, OUT_MAX);
     pthread_mutex_init(&w->sending, NULL); /* cannot fail without attributes */
+    pthread_mutex_init(&w->counting, NULL);
     *ret = w;
     return OK;
 }
@@ -113,6 +118,7 @@ void worker_free(struct worker *w)
     frame_reader_done(&w->in);
     buf_done(&w->out);
     pthread_mutex_destroy(&w->sending);
+    pthread_mutex_destroy(&w->counting);
     free(w);
 }
 
@@ -229,8 +235,30 @@ void worker_busy(struct worker *w, bool busy)
     atomic_store_explicit(&w->busy, busy, memory_order_relaxed);
 }
 
+void worker_usage(struct worker *w, const struct usage *usage)
+{
+    pthread_mutex_lock(&w->counting);
+    w->usage_changed |= memcmp(usage, &w->usage, sizeof *usage) != 0; /* it has no gaps */
+    w->usage = *usage;
+    pthread_mutex_unlock(&w->counting);
+}
+
+static enum err tell_usage(struct worker *w, struct error *error)
+{
+    struct event event = { .kind = EVENT_STATS };
+    pthread_mutex_lock(&w->counting);
+    bool changed = w->usage_changed;
+    event.usage = w->usage;
+    w->usage_changed = false;
+    pthread_mutex_unlock(&w->counting);
+    return changed ? answer(w, &event, error) : OK;
+}
+
 static enum err pong(struct worker *w, bool busy, struct error *error)
 {
+    enum err e = tell_usage(w, error);
+    if (e)
+        return e;
     struct event event = {
         .kind = EVENT_PONG,
         .progress = atomic_load_explicit(&w->progress, memory_order_relaxed),

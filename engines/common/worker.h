@@ -15,7 +15,7 @@
  *
  * Threads: one calls worker_next() (an engine that computes for long lets an inbox
  * do it, see inbox.h), one calls worker_tell() and worker_flush(); they may be the
- * same.  worker_progress() and worker_busy() are for any thread.
+ * same.  worker_progress(), worker_busy() and worker_usage() are for any thread.
  */
 #pragma once
 
@@ -80,3 +80,8 @@ enum err worker_flush(struct worker *w, struct error *error) MUST_USE;
  * busy and shows none for a minute. */
 void worker_progress(struct worker *w);
 void worker_busy(struct worker *w, bool busy);
+
+/* How full the context is, and how much of what was read came from it.  Cheap, so call it
+ * with every step: what has changed is told together with the next pong, every two seconds
+ * at the most. */
+void worker_usage(struct worker *w, const struct usage *usage);

@@ -232,8 +232,13 @@ static void describe_accelerator(struct model *m, int32_t n_gpu_layers)
 {
     struct capabilities *c = &m->capabilities;
     snprintf(c->accelerator, sizeof c->accelerator, "cpu");
+    ggml_backend_dev_t cpu = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
     ggml_backend_dev_t device = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_GPU);
-    if (n_gpu_layers == 0 || !device)
+    bool on_device = n_gpu_layers != 0 && device;
+    if (on_device || cpu)
+        copy_text(ggml_backend_dev_description(on_device ? device : cpu), c->device,
+                  sizeof c->device);
+    if (!on_device)
         return;
     snprintf(c->accelerator, sizeof c->accelerator, "%s",
              ggml_backend_reg_name(ggml_backend_dev_backend_reg(device)));
@@ -246,7 +251,14 @@ static void describe_accelerator(struct model *m, int32_t n_gpu_layers)
 static void describe(struct model *m, const char *path, int32_t n_gpu_layers,
                      const char *cpu_variant)
 {
-    m->capabilities = (struct capabilities){ .v2 = true, .n_ctx = m->n_ctx, .slots = m->slots };
+    m->capabilities = (struct capabilities){
+        .v2 = true,
+        .grammar = true,
+        .threads = (uint32_t)llama_n_threads(m->context),
+        .batch_threads = (uint32_t)llama_n_threads_batch(m->context),
+        .n_ctx = m->n_ctx,
+        .slots = m->slots,
+    };
     name_of(m->llama, path, m->capabilities.model, sizeof m->capabilities.model);
     copy_text(cpu_variant, m->capabilities.cpu_variant, sizeof m->capabilities.cpu_variant);
     describe_accelerator(m, n_gpu_layers);

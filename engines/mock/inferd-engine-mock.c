@@ -22,7 +22,10 @@
 #include "options.h"
 #include "worker.h"
 
-enum { STEP_BYTES = 64 * 1024 };
+enum {
+    STEP_BYTES = 64 * 1024,
+    CONTEXT = 8192, /* tokens that a request could have, if it had any */
+};
 
 enum stage { STAGE_NEW, STAGE_LOADING, STAGE_READY };
 
@@ -46,6 +49,7 @@ struct mock {
     struct options options;
     int64_t ready_us; /* LOADING: when it is over */
     struct list jobs;
+    struct usage usage;
     bool draining;
 };
 
@@ -155,6 +159,16 @@ static void become_ready(struct mock *m)
     m->stage = STAGE_READY;
 }
 
+/* As if each piece were a token that is kept until the request ends. */
+static void tell_usage(struct mock *m)
+{
+    m->usage.context_used = 0;
+    m->usage.context_size = (uint64_t)m->load.load.slots * CONTEXT;
+    LIST_EACH(const struct job, job, &m->jobs, link)
+        m->usage.context_used += job->plan.prompt_tokens + job->sent;
+    worker_usage(m->worker, &m->usage);
+}
+
 static void turn(struct mock *m)
 {
     int64_t now = clock_us();
@@ -163,6 +177,8 @@ static void turn(struct mock *m)
     LIST_EACH(struct job, job, &m->jobs, link)
         step(m, job, now);
     worker_progress(m->worker);
+    if (m->stage == STAGE_READY)
+        tell_usage(m);
 }
 
 /* When the next turn has something to do without being told so; INT64_MAX: never. */
@@ -244,6 +260,7 @@ static void generate(struct mock *m, struct order *order)
     job->order = *order;
     job->began_us = clock_us();
     job->due_us = job->began_us + m->options.token_delay_ms * 1000;
+    m->usage.prompt_tokens += job->plan.prompt_tokens;
     list_append(&m->jobs, &job->link);
 }
 

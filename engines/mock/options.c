@@ -115,7 +115,9 @@ static enum err read_capabilities(const json_t *tree, struct capabilities *c, st
 
 enum err options_read(const json_t *tree, struct options *ret, struct error *error)
 {
-    struct options o = { .capabilities = { .v2 = true, .thinking = true, .accelerator = "cpu" } };
+    struct options o = {
+        .capabilities = { .v2 = true, .thinking = true, .grammar = true, .accelerator = "cpu" }
+    };
     plan_init(&o.plan);
     enum err e = json_get_bool(tree, "scripted", &o.scripted, error);
     if (!e)

@@ -58,6 +58,7 @@ struct engine {
     struct child *child; /* owned by itself; NULL while there is no process */
     struct phase_news phase;
     struct capabilities capabilities;
+    struct usage usage;
     struct error why; /* the last failure; also what a kill of ours is for */
 
     uv_timer_t tick;
@@ -236,6 +237,9 @@ static enum err take_event(struct engine *e, const struct event *event, struct e
     case EVENT_PONG:
         take_pong(e, event);
         return OK;
+    case EVENT_STATS:
+        e->usage = event->usage;
+        return OK;
     case EVENT_ERROR:
         return take_error(e, event, error);
     case EVENT_TEXT:
@@ -253,7 +257,7 @@ static enum err on_frame(void *owner, const struct frame *frame, struct error *e
     enum err err = event_read(frame, &event, error);
     if (err)
         return err;
-    if (event.kind != EVENT_PONG)
+    if (event.kind != EVENT_PONG && event.kind != EVENT_STATS)
         note_progress(e);
     return take_event(e, &event, error);
 }
@@ -359,6 +363,7 @@ static void start(struct engine *e)
     e->next_ping = clock_ms() + PING_EVERY_MS;
     e->progress = 0;
     e->busy = false;
+    e->usage = (struct usage){ 0 };
     note_progress(e);
 
     if (start_process(e, &error)) {
@@ -478,6 +483,11 @@ const struct phase_news *engine_phase(const struct engine *e)
 const struct capabilities *engine_capabilities(const struct engine *e)
 {
     return &e->capabilities;
+}
+
+const struct usage *engine_usage(const struct engine *e)
+{
+    return &e->usage;
 }
 
 const struct error *engine_why(const struct engine *e)

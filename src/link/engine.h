@@ -87,6 +87,9 @@ const struct phase_news *engine_phase(const struct engine *e);
 /* What the process said when it was ready last; zeros before. */
 const struct capabilities *engine_capabilities(const struct engine *e);
 
+/* What the process said last of its context; zeros until it did. */
+const struct usage *engine_usage(const struct engine *e);
+
 /* Why it is RESTARTING or FAILED. */
 const struct error *engine_why(const struct engine *e);
 

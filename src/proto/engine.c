@@ -368,12 +368,22 @@ static json_t *phase_tree(const struct phase_news *p)
 
 static json_t *ready_tree(const struct capabilities *c)
 {
-    return json_pack("{ss sb sb sb sb sb sb sb so si so so sI sI}", "type",
+    return json_pack("{ss sb sb sb sb sb sb sb sb so so si sI sI so so sI sI}", "type",
                      event_names[EVENT_READY], "v2", c->v2, "vision", c->vision, "audio", c->audio,
                      "tools", c->tools, "thinking", c->thinking, "embed", c->embed, "rerank",
-                     c->rerank, "accelerator", shown(c->accelerator), "gpu_layers", c->gpu_layers,
+                     c->rerank, "grammar", c->grammar, "accelerator", shown(c->accelerator),
+                     "device", shown(c->device), "gpu_layers", c->gpu_layers, "threads",
+                     (json_int_t)c->threads, "batch_threads", (json_int_t)c->batch_threads,
                      "cpu_variant", shown(c->cpu_variant), "model", shown(c->model), "n_ctx",
                      (json_int_t)c->n_ctx, "slots", (json_int_t)c->slots);
+}
+
+static json_t *usage_tree(const struct usage *u)
+{
+    return json_pack("{ss sI sI sI sI}", "type", event_names[EVENT_STATS], "context_used",
+                     (json_int_t)u->context_used, "context_size", (json_int_t)u->context_size,
+                     "prompt_tokens", (json_int_t)u->prompt_tokens, "cached_tokens",
+                     (json_int_t)u->cached_tokens);
 }
 
 static json_t *error_tree(uint64_t serial, const struct error *error)
@@ -402,6 +412,8 @@ enum err event_put(struct buf *out, const struct event *event)
     case EVENT_PONG:
         return put_tree(out, json_pack("{ss sI sb}", "type", type, "progress",
                                        (json_int_t)event->progress, "busy", event->busy));
+    case EVENT_STATS:
+        return put_tree(out, usage_tree(&event->usage));
     }
     return ERR_INTERNAL;
 }
@@ -474,7 +486,7 @@ enum err capabilities_read(const json_t *tree, struct capabilities *c, struct er
     } flags[] = {
         { "v2", &c->v2 },         { "vision", &c->vision },     { "audio", &c->audio },
         { "tools", &c->tools },   { "thinking", &c->thinking }, { "embed", &c->embed },
-        { "rerank", &c->rerank },
+        { "rerank", &c->rerank }, { "grammar", &c->grammar },
     };
     enum err e = OK;
     for (size_t i = 0; !e && i < ARRAY_LEN(flags); i++)
@@ -491,6 +503,12 @@ static enum err read_ready(const json_t *tree, struct capabilities *c, struct er
     if (!e)
         e = read_string(tree, "accelerator", c->accelerator, sizeof c->accelerator, error);
     if (!e)
+        e = read_string(tree, "device", c->device, sizeof c->device, error);
+    if (!e)
+        e = json_get_u32(tree, "threads", 0, UINT32_MAX, &c->threads, error);
+    if (!e)
+        e = json_get_u32(tree, "batch_threads", 0, UINT32_MAX, &c->batch_threads, error);
+    if (!e)
         e = read_string(tree, "cpu_variant", c->cpu_variant, sizeof c->cpu_variant, error);
     if (!e)
         e = read_string(tree, "model", c->model, sizeof c->model, error);
@@ -499,6 +517,18 @@ static enum err read_ready(const json_t *tree, struct capabilities *c, struct er
     if (!e)
         e = json_get_u32(tree, "slots", 1, 1024, &c->slots, error);
     c->gpu_layers = (int)layers;
+    return e;
+}
+
+static enum err read_usage(const json_t *tree, struct usage *u, struct error *error)
+{
+    enum err e = json_get_u64(tree, "context_used", &u->context_used, error);
+    if (!e)
+        e = json_get_u64(tree, "context_size", &u->context_size, error);
+    if (!e)
+        e = json_get_u64(tree, "prompt_tokens", &u->prompt_tokens, error);
+    if (!e)
+        e = json_get_u64(tree, "cached_tokens", &u->cached_tokens, error);
     return e;
 }
 
@@ -576,6 +606,9 @@ enum err event_read(const struct frame *frame, struct event *ret, struct error *
         e = json_get_u64(tree, "progress", &event.progress, error);
         if (!e)
             e = json_get_bool(tree, "busy", &event.busy, error);
+        break;
+    case EVENT_STATS:
+        e = read_usage(tree, &event.usage, error);
         break;
     case EVENT_TEXT:
         break;

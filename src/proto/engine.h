@@ -96,6 +96,7 @@ void order_done(struct order *order);
     X(DONE,     "done")      /* a request's end */                                \
     X(ERROR,    "error")     /* a request's end; serial 0: loading failed */      \
     X(PONG,     "pong")                                                           \
+    X(STATS,    "stats")     /* how full its context is, when that has changed */ \
     X(TEXT,     "")          /* a FRAME_TEXT, never JSON */
 /* clang-format on */
 
@@ -128,6 +129,7 @@ struct event {
     struct error error;               /* ERROR */
     uint64_t progress;                /* PONG: grows with every sign of work */
     bool busy;                        /* PONG: is there work at all? */
+    struct usage usage;               /* STATS */
     enum text_kind text_kind;         /* TEXT */
     struct slice text;                /* TEXT: whole characters; borrowed from the frame */
 };

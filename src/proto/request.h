@@ -78,11 +78,22 @@ enum text_kind { TEXT_ANSWER, TEXT_THINKING };
 
 /* What a backend can do, as its engine says when it is ready. */
 struct capabilities {
-    bool v2, vision, audio, tools, thinking, embed, rerank;
+    bool v2, vision, audio, tools, thinking, embed, rerank, grammar;
     char accelerator[16]; /* "cpu" */
+    char device[64];      /* what computes, by its own name; "" unknown */
     int gpu_layers;
+    uint32_t threads; /* that decode, and that read prompts; 0: there are none to speak of */
+    uint32_t batch_threads;
     char cpu_variant[64]; /* ggml's name for it, "haswell"; "" if there is none */
     char model[128];      /* the name in the model's metadata; "" if there is none */
     uint32_t n_ctx;       /* tokens per request; 0 if there is no such limit */
     uint32_t slots;       /* requests that run at a time */
+};
+
+/* What a backend makes of its context, as its engine says now and then. */
+struct usage {
+    uint64_t context_used; /* tokens that are kept in it, and how many there could be */
+    uint64_t context_size;
+    uint64_t prompt_tokens; /* since it was ready, and how many of those needed no work */
+    uint64_t cached_tokens;
 };

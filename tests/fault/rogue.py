@@ -78,6 +78,7 @@ HARMLESS = {
         lambda s: answer(s) + event("error", serial=s, code="internal", message="x"),
     "text behind the end": lambda s: answer(s) + text(s, b"no"),
     "a pong out of the blue": lambda s: event("pong", progress=1, busy=True) + answer(s),
+    "stats out of the blue": lambda s: event("stats", context_used=2**62) + answer(s),
     "unknown fields": lambda s: text(s, b"ok") + done(s, mood="fine"),
     "an empty piece of text": lambda s: text(s, b"") + answer(s),
 }

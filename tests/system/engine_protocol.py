@@ -81,6 +81,7 @@ class Engine:
 
     def __init__(self, program, model=None, model_offset=0):
         self.pending = b""
+        self.usage = None  # the last "stats"
         self.waited = False
         self.socket, theirs = socket.socketpair()
         self.socket.settimeout(PATIENCE)
@@ -126,11 +127,15 @@ class Engine:
     # --- events ---
 
     def event(self):
-        """The next event; None when the engine has hung up."""
+        """The next event that is no "stats"; None when the engine has hung up."""
         while True:
             got = self._cut()
-            if got:
-                return decode(*got)
+            event = decode(*got) if got else None
+            if event and event["type"] == "stats":
+                self.usage = event
+                continue
+            if event:
+                return event
             try:
                 data = self.socket.recv(1 << 20)
             except TimeoutError:

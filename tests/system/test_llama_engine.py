@@ -118,9 +118,10 @@ def test_it_tells_what_it_does_and_what_it_can(tiny, cache):
     assert (mmap["type"], mmap["phase"], mmap["path"]) == ("phase", "mmap", "/m/x.gguf")
     assert (kv["type"], kv["phase"], kv["n_ctx"]) == ("phase", "kv_cache", 512)
     assert ready["type"] == "ready"
-    assert {c for c, has in ready.items() if has is True} == {"v2"}
+    assert {c for c, has in ready.items() if has is True} == {"v2", "grammar"}
     assert (ready["n_ctx"], ready["slots"]) == (512, 3)
     assert (ready["accelerator"], ready["gpu_layers"]) == ("cpu", 0)
+    assert ready["threads"] > 0 and ready["batch_threads"] > 0 and ready["device"]
     assert ready["cpu_variant"] == kv["cpu_variant"] == variant
 
 

@@ -45,7 +45,7 @@ def test_it_tells_a_phase_and_then_that_it_is_ready(mock):
     assert ready["type"] == "ready"
     assert ready["slots"] == 7
     assert ready["accelerator"] == "cpu" and ready["gpu_layers"] == 0
-    assert {c for c, has in ready.items() if has is True} == {"v2", "thinking"}
+    assert {c for c, has in ready.items() if has is True} == {"v2", "thinking", "grammar"}
 
 
 def test_loading_takes_the_time_it_was_given(mock):
@@ -390,6 +390,23 @@ def test_progress_grows_with_every_answer(scripted):
 
 
 # --- the model file ---
+
+def test_what_it_has_in_hand_is_told_with_the_next_pong(scripted):
+    scripted.generate(1, "hold")
+    assert scripted.event()["text"] == "held"
+    scripted.ping()
+    held = scripted.usage
+    assert held["context_used"] > 0 and held["context_size"] > held["context_used"]
+    assert held["prompt_tokens"] > 0 and held["cached_tokens"] == 0
+    scripted.usage = None
+    scripted.ping()
+    assert scripted.usage is None, "nothing has changed"
+    scripted.order("cancel", serial=1)
+    scripted.pieces(1)
+    scripted.ping()
+    assert scripted.usage["context_used"] == 0
+    assert scripted.usage["prompt_tokens"] == held["prompt_tokens"]
+
 
 def test_verify_tells_the_digest_whatever_the_offset_is(mock, tmp_path):
     data = os.urandom(3_000_001)

@@ -449,12 +449,15 @@ static void every_phase_survives(void **state UNUSED)
 
 static void ready_survives(void **state UNUSED)
 {
-    bool *flag[7];
+    bool *flag[8];
     struct event event = { .kind = EVENT_READY };
     struct capabilities *c = &event.capabilities;
     flag[0] = &c->v2, flag[1] = &c->vision, flag[2] = &c->audio, flag[3] = &c->tools;
-    flag[4] = &c->thinking, flag[5] = &c->embed, flag[6] = &c->rerank;
+    flag[4] = &c->thinking, flag[5] = &c->embed, flag[6] = &c->rerank, flag[7] = &c->grammar;
     strcpy(c->accelerator, "cpu");
+    strcpy(c->device, "Xeon");
+    c->threads = 8;
+    c->batch_threads = 16;
     strcpy(c->cpu_variant, "icelake");
     strcpy(c->model, "Tiny \"Model\"");
     c->gpu_layers = 3;
@@ -469,6 +472,15 @@ static void ready_survives(void **state UNUSED)
         *flag[i] = false;
         wire_done(&w);
     }
+}
+
+static void stats_survive(void **state UNUSED)
+{
+    struct event event = { .kind = EVENT_STATS, .usage = { 1, 2, 1ULL << 40, 4 } }, got;
+    struct wire w;
+    carry_event(&w, &event, &got);
+    assert_memory_equal(&got.usage, &event.usage, sizeof got.usage);
+    wire_done(&w);
 }
 
 static void names_that_are_too_long_are_cut_at_a_character(void **state UNUSED)
@@ -523,6 +535,9 @@ static void events_that_are_none_are_refused(void **state UNUSED)
         { "{\"type\":\"ready\",\"slots\":0}", "slots is 0" },
         { "{\"type\":\"ready\",\"slots\":1,\"tools\":1}", "tools must be" },
         { "{\"type\":\"ready\",\"slots\":1,\"gpu_layers\":-1}", "gpu_layers is -1" },
+        { "{\"type\":\"ready\",\"slots\":1,\"threads\":-1}", "threads is -1" },
+        { "{\"type\":\"stats\",\"context_used\":-1}", "context_used" },
+        { "{\"type\":\"stats\",\"cached_tokens\":\"many\"}", "cached_tokens must be" },
         { "{\"type\":\"done\",\"stop_reason\":\"end\"}", "done without a serial" },
         { "{\"type\":\"done\",\"serial\":1}", "unknown stop reason ''" },
         { "{\"type\":\"done\",\"serial\":1,\"stop_reason\":\"bored\"}", "'bored'" },
@@ -587,6 +602,7 @@ int main(void)
         cmocka_unit_test(digest_and_pong_survive),
         cmocka_unit_test(every_phase_survives),
         cmocka_unit_test(ready_survives),
+        cmocka_unit_test(stats_survive),
         cmocka_unit_test(names_that_are_too_long_are_cut_at_a_character),
         cmocka_unit_test(a_time_that_is_none_is_not_told),
         cmocka_unit_test(events_that_are_none_are_refused),
