@@ -142,8 +142,9 @@ static enum err put_question(struct buf *out, uint64_t serial, const struct gene
     enum err e =
         buf_printf(out,
                    "{\"type\":\"generate\",\"serial\":%llu,\"temperature\":%.17g,"
-                   "\"top_p\":%.17g,\"top_k\":%u,\"max_tokens\":%u",
-                   (unsigned long long)serial, g->temperature, g->top_p, g->top_k, g->max_tokens);
+                   "\"top_p\":%.17g,\"top_k\":%u,\"max_tokens\":%u,\"uid\":%u,\"program\":%u",
+                   (unsigned long long)serial, g->temperature, g->top_p, g->top_k, g->max_tokens,
+                   g->asker.uid, g->asker.program);
     if (!e && g->has_seed)
         e = buf_printf(out, ",\"seed\":%u", g->seed);
     if (!e && g->grammar.len) {
@@ -267,6 +268,10 @@ static enum err read_generate(json_t *tree, struct order *order, struct error *e
         e = json_get_u32(tree, "top_k", 0, INT32_MAX, &g->top_k, error);
     if (!e)
         e = json_get_u32(tree, "max_tokens", 1, INT32_MAX, &g->max_tokens, error);
+    if (!e)
+        e = json_get_u32(tree, "uid", 0, UINT32_MAX, &g->asker.uid, error);
+    if (!e)
+        e = json_get_u32(tree, "program", 0, UINT32_MAX, &g->asker.program, error);
     g->has_seed = json_is_integer(json_object_get(tree, "seed"));
     if (!e)
         e = json_get_u32(tree, "seed", 0, UINT32_MAX, &g->seed, error);

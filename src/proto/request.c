@@ -30,6 +30,7 @@ bool role_from_name(const char *name, enum role *ret_role)
 void generate_init(struct generate *g)
 {
     *g = (struct generate){
+        .asker = { .uid = UINT32_MAX },
         .temperature = 1.0,
         .top_p = 0.95,
         .top_k = 64,

@@ -33,8 +33,16 @@ struct message {
     struct slice content; /* UTF-8 without NUL; may be empty */
 };
 
+/* Who asks, as far as an engine must know it: what it keeps of one asker's prompt is not to
+ * be felt by another. */
+struct asker {
+    uint32_t uid;     /* UINT32_MAX where nobody attests it */
+    uint32_t program; /* a number for the caller's executable within that; 0: unknown */
+};
+
 /* What a generation is asked to do. */
 struct generate {
+    struct asker asker;
     struct message *messages; /* at least one; owned */
     size_t n_messages;
     double temperature;  /* 0..2; 0 is greedy */
@@ -48,7 +56,7 @@ struct generate {
 };
 
 /* No messages, and the defaults of every surface: temperature 1.0, top_p 0.95,
- * top_k 64, max_tokens 1000. */
+ * top_k 64, max_tokens 1000; asked by nobody. */
 void generate_init(struct generate *g);
 void generate_done(struct generate *g);
 

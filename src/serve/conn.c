@@ -42,6 +42,7 @@ struct job {
     uv_work_t work;
     struct conn *conn; /* NULL: gone */
     const struct surface *surface;
+    struct asker asker;
     uint64_t serial;
     char *line;
     size_t len;
@@ -331,7 +332,7 @@ static void take_decoded(struct conn *c, uint64_t serial, struct decoded *d)
 static void decode_on_pool(uv_work_t *work)
 {
     struct job *job = CONTAINER_OF(work, struct job, work);
-    decode_line(job->surface, job->serial, job->line, job->len, &job->decoded);
+    decode_line(job->surface, job->asker, job->serial, job->line, job->len, &job->decoded);
     free(TAKE(job->line));
 }
 
@@ -363,6 +364,7 @@ static bool start_job(struct conn *c, uint64_t serial)
     }
     job->conn = c;
     job->surface = c->surface;
+    job->asker = peer_asker(&c->peer);
     job->serial = serial;
     c->job = job;
     c->state = CONN_PARSING;
@@ -396,7 +398,7 @@ static void take_line(struct conn *c, struct slice line)
     }
     set_held(c, line_reader_pending(&c->in));
     struct decoded d;
-    decode_line(c->surface, serial, line.at, line.len, &d);
+    decode_line(c->surface, peer_asker(&c->peer), serial, line.at, line.len, &d);
     take_decoded(c, serial, &d);
     decoded_done(&d);
 }

@@ -17,12 +17,13 @@ static enum err encode_order(uint64_t serial, struct decoded *d)
     return OK;
 }
 
-void decode_line(const struct surface *surface, uint64_t serial, const char *line, size_t len,
-                 struct decoded *ret)
+void decode_line(const struct surface *surface, struct asker asker, uint64_t serial,
+                 const char *line, size_t len, struct decoded *ret)
 {
     *ret = (struct decoded){ 0 };
     ask_init(&ret->ask);
     ret->e = surface->decode(line, len, &ret->ask, &ret->error);
+    ret->ask.generate.asker = asker;
     if (!ret->e)
         ret->e = encode_order(serial, ret);
     generate_done(&ret->ask.generate);

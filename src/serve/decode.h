@@ -18,6 +18,6 @@ struct decoded {
 };
 
 /* End `ret` with decoded_done(), whatever came of it. */
-void decode_line(const struct surface *surface, uint64_t serial, const char *line, size_t len,
-                 struct decoded *ret);
+void decode_line(const struct surface *surface, struct asker asker, uint64_t serial,
+                 const char *line, size_t len, struct decoded *ret);
 void decoded_done(struct decoded *d);

@@ -5,6 +5,8 @@
 
 #include <sys/types.h>
 
+#include "proto/request.h"
+
 struct peer {
     uid_t uid;
     gid_t gid;
@@ -16,4 +18,7 @@ struct peer {
  * label for logs and accounts, not a protection: whoever runs as that user can be any.  To
  * be ended with peer_done(). */
 struct peer peer_of(int fd);
+
+/* As an engine knows it; programs that can't be read are one. */
+struct asker peer_asker(const struct peer *p);
 void peer_done(struct peer *p);

@@ -62,6 +62,7 @@ def generate(serial, messages, **more):
     texts = [content.encode() for _, content in messages]
     return order("generate", **{
         "serial": serial, "temperature": 1, "top_p": 0.95, "top_k": 64, "max_tokens": 1000,
+        "uid": os.getuid(), "program": 1,
         "messages": [{"role": role, "bytes": len(text)}
                      for (role, _), text in zip(messages, texts)],
         **more}) + frame(BLOB, b"".join(texts))

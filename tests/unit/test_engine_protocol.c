@@ -179,6 +179,7 @@ static void generate_survives(void **state UNUSED)
     g.top_p = 1.0 / 3;
     g.top_k = INT32_MAX;
     g.max_tokens = 1;
+    g.asker = (struct asker){ .uid = UINT32_MAX - 1, .program = 7 };
     g.has_seed = true;
     g.seed = UINT32_MAX;
     g.grammar = (struct slice){ "root ::= \"x\"", 12 };
@@ -197,6 +198,8 @@ static void generate_survives(void **state UNUSED)
     assert_true(got->temperature == 0.1 && got->top_p == 1.0 / 3);
     assert_int_equal(got->top_k, INT32_MAX);
     assert_int_equal(got->max_tokens, 1);
+    assert_int_equal(got->asker.uid, UINT32_MAX - 1);
+    assert_int_equal(got->asker.program, 7);
     assert_true(got->has_seed);
     assert_int_equal(got->seed, UINT32_MAX);
     assert_int_equal(got->grammar.len, 12);
@@ -215,6 +218,8 @@ static void what_was_not_asked_for_does_not_arrive(void **state UNUSED)
     g.messages = &message;
     g.n_messages = 1;
     carry_generate(&w, &g, &order);
+    assert_int_equal(order.generate.asker.uid, UINT32_MAX);
+    assert_int_equal(order.generate.asker.program, 0);
     assert_false(order.generate.has_seed);
     assert_int_equal(order.generate.grammar.len, 0);
     order_done(&order);
