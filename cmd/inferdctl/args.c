@@ -171,14 +171,15 @@ const char *args_flag_name(const struct args *args)
 
 /* --- numbers ---------------------------------------------------------------- */
 
-bool args_number(const struct args *args, double highest, double *ret)
+bool args_number(const struct args *args, double lowest, double highest, double *ret)
 {
     char *end;
+    const char *digits = args->value + (lowest < 0 && args->value[0] == '-');
     double value = strtod(args->value, &end);
-    bool starts = (args->value[0] >= '0' && args->value[0] <= '9') || args->value[0] == '.';
-    if (!starts || *end || !(value >= 0 && value <= highest)) {
-        complain("%s is '%.*s'; it must be a number from 0 to %.10g", args_flag_name(args),
-                 NAME_SHOWN_MAX, args->value, highest);
+    bool starts = (digits[0] >= '0' && digits[0] <= '9') || digits[0] == '.';
+    if (!starts || *end || !(value >= lowest && value <= highest)) {
+        complain("%s is '%.*s'; it must be a number from %.10g to %.10g", args_flag_name(args),
+                 NAME_SHOWN_MAX, args->value, lowest, highest);
         return false;
     }
     *ret = value;

@@ -63,7 +63,9 @@ int args_one_too_many(const struct args *args);
 /* The name of the flag that args_next() returned last. */
 const char *args_flag_name(const struct args *args);
 
-/* The flag's value as a number, 0 or more and at most `highest`; false after a
- * complaint that names flag and value. */
-bool args_number(const struct args *args, double highest, double *ret);
+/* The flag's value as a number from `lowest` to `highest`; false after a complaint that
+ * names flag and value. */
+bool args_number(const struct args *args, double lowest, double highest, double *ret);
+
+/* The same, for whole numbers from 0. */
 bool args_whole_number(const struct args *args, int64_t highest, int64_t *ret);

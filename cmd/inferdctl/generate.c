@@ -17,13 +17,21 @@
 #include "prompt.h"
 #include "report.h"
 
+enum { STOPS_MAX = 16, LOGIT_BIASES_MAX = 1024 };
+
 enum {
     FLAG_SYSTEM,
     FLAG_MAX_TOKENS,
     FLAG_TEMPERATURE,
     FLAG_TOP_P,
     FLAG_TOP_K,
+    FLAG_MIN_P,
+    FLAG_REPEAT,
+    FLAG_PRESENCE,
+    FLAG_FREQUENCY,
+    FLAG_LOGIT_BIAS,
     FLAG_SEED,
+    FLAG_STOP,
     FLAG_GRAMMAR,
     FLAG_SOCKET,
     FLAG_WAIT,
@@ -37,7 +45,15 @@ static const struct flag flags[] = {
     [FLAG_TEMPERATURE] = { "--temperature", 0, "T", "0 to 2; 0 always takes the likeliest token" },
     [FLAG_TOP_P] = { "--top-p", 0, "P", "above 0, to 1: how much of the likely to choose from" },
     [FLAG_TOP_K] = { "--top-k", 0, "K", "choose from this many tokens; 0 from all" },
+    [FLAG_MIN_P] = { "--min-p", 0, "P",
+                     "0 to 1: leave out what is less likely than P times the best" },
+    [FLAG_REPEAT] = { "--repeat-penalty", 0, "N", "0.01 to 10; above 1: less of what was there" },
+    [FLAG_PRESENCE] = { "--presence-penalty", 0, "N", "-2 to 2: taken from all that was there" },
+    [FLAG_FREQUENCY] = { "--frequency-penalty", 0, "N", "-2 to 2: the same, for each time" },
+    [FLAG_LOGIT_BIAS] = { "--logit-bias", 0, "TOKEN=N",
+                          "-100 to 100: more or less of a token; repeatable" },
     [FLAG_SEED] = { "--seed", 0, "N", "makes an answer repeatable" },
+    [FLAG_STOP] = { "--stop", 0, "TEXT", "end the answer before TEXT; up to 16 times" },
     [FLAG_GRAMMAR] = { "--grammar", 0, "FILE", "a GBNF grammar that the answer must match" },
     [FLAG_SOCKET] = { "--socket", 0, "PATH", "the daemon's generation socket" },
     [FLAG_WAIT] = { "--wait", 0, "SECONDS", "how long to wait for the daemon; 30 if not given" },
@@ -54,10 +70,59 @@ struct options {
     bool verbose;
     struct buf prompt;
     unsigned n_words; /* that it was made of */
+    const char *stop[STOPS_MAX];
+    struct inferd_logit_bias logit_bias[LOGIT_BIASES_MAX];
     struct inferd_request request;
 };
 
-/* False after a complaint. */
+/* False after a complaint; so the others. */
+static bool add_stop(struct options *o, const char *text)
+{
+    if (o->request.n_stop == STOPS_MAX) {
+        complain("--stop is there more than %d times", STOPS_MAX);
+        return false;
+    }
+    o->stop[o->request.n_stop++] = text;
+    return true;
+}
+
+/* "15=-100" */
+static bool parse_logit_bias(const char *text, struct inferd_logit_bias *ret)
+{
+    char *end;
+    if (text[0] < '0' || text[0] > '9')
+        return false;
+    unsigned long token = strtoul(text, &end, 10);
+    if (token > INT32_MAX || *end != '=')
+        return false;
+    const char *number = end + 1;
+    ret->token = (uint32_t)token;
+    ret->bias = strtod(number, &end);
+    return end != number && *end == '\0' && ret->bias >= -100 && ret->bias <= 100;
+}
+
+/* What is said last of a token counts. */
+static bool add_logit_bias(struct options *o, const char *text)
+{
+    struct inferd_logit_bias bias;
+    if (!parse_logit_bias(text, &bias)) {
+        complain("--logit-bias is '%.80s'; it must be a token's number, '=', and from -100 to 100",
+                 text);
+        return false;
+    }
+    size_t i = 0;
+    while (i < o->request.n_logit_bias && o->logit_bias[i].token != bias.token)
+        i++;
+    if (i == LOGIT_BIASES_MAX) {
+        complain("--logit-bias is there more than %d times", LOGIT_BIASES_MAX);
+        return false;
+    }
+    o->logit_bias[i] = bias;
+    if (i == o->request.n_logit_bias)
+        o->request.n_logit_bias++;
+    return true;
+}
+
 static bool set(struct options *o, const struct args *args)
 {
     struct inferd_request *r = &o->request;
@@ -68,11 +133,23 @@ static bool set(struct options *o, const struct args *args)
     case FLAG_MAX_TOKENS:
         return args_whole_number(args, INT32_MAX, &r->max_tokens);
     case FLAG_TEMPERATURE:
-        return args_number(args, 2, &r->temperature);
+        return args_number(args, 0, 2, &r->temperature);
     case FLAG_TOP_P:
-        return args_number(args, 1, &r->top_p);
+        return args_number(args, 0, 1, &r->top_p);
     case FLAG_TOP_K:
         return args_whole_number(args, INT32_MAX, &r->top_k);
+    case FLAG_MIN_P:
+        return args_number(args, 0, 1, &r->min_p);
+    case FLAG_REPEAT:
+        return args_number(args, 0.01, 10, &r->repeat_penalty);
+    case FLAG_PRESENCE:
+        return args_number(args, -2, 2, &r->presence_penalty);
+    case FLAG_FREQUENCY:
+        return args_number(args, -2, 2, &r->frequency_penalty);
+    case FLAG_LOGIT_BIAS:
+        return add_logit_bias(o, args->value);
+    case FLAG_STOP:
+        return add_stop(o, args->value);
     case FLAG_SEED:
         return args_whole_number(args, UINT32_MAX, &r->seed);
     case FLAG_GRAMMAR:
@@ -82,7 +159,7 @@ static bool set(struct options *o, const struct args *args)
         o->socket = args->value;
         return true;
     case FLAG_WAIT:
-        return args_number(args, INT_MAX / 1000, &o->wait_s);
+        return args_number(args, 0, INT_MAX / 1000, &o->wait_s);
     case FLAG_JSON:
         o->json = true;
         return true;
@@ -175,6 +252,8 @@ static int generate(struct options *o)
     o->request.messages = messages;
     o->request.n_messages = n;
     o->request.grammar = o->grammar;
+    o->request.stop = o->stop;
+    o->request.logit_bias = o->logit_bias;
 
     struct inferd_client *client;
     struct inferd_error error;

@@ -67,6 +67,12 @@ struct inferd_message {
     const char *content; /* UTF-8, terminated */
 };
 
+/* What is added to the model's number for a token: -100 bans it, 100 all but forces it. */
+struct inferd_logit_bias {
+    uint32_t token;
+    double bias;
+};
+
 /* Numbers left as INFERD_REQUEST_INIT sets them are not sent, so the daemon's
  * defaults hold.  Text that is not UTF-8, and more than 64 MiB in all, is
  * INFERD_INVALID; ranges are the daemon's to judge. */
@@ -74,12 +80,20 @@ struct inferd_request {
     const char *id;                        /* comes back in every frame; NULL is "" */
     const struct inferd_message *messages; /* borrowed for the call */
     size_t n_messages;
-    double temperature;  /* below 0: default */
-    double top_p;        /* below 0: default */
-    int64_t top_k;       /* below 0: default */
-    int64_t max_tokens;  /* below 0: default */
-    int64_t seed;        /* below 0: a random one */
-    const char *grammar; /* GBNF; NULL is none */
+    double temperature;       /* below 0: default */
+    double top_p;             /* below 0: default */
+    int64_t top_k;            /* below 0: default */
+    int64_t max_tokens;       /* below 0: default */
+    int64_t seed;             /* below 0: a random one */
+    const char *grammar;      /* GBNF; NULL is none */
+    double min_p;             /* 0: off */
+    double repeat_penalty;    /* 0: default, which is off */
+    double presence_penalty;  /* 0: off */
+    double frequency_penalty; /* 0: off */
+    const char *const *stop;  /* the answer ends before any of these; borrowed for the call */
+    size_t n_stop;
+    const struct inferd_logit_bias *logit_bias; /* no token twice; borrowed for the call */
+    size_t n_logit_bias;
 
     /* Each piece of the answer as it comes, `len` bytes of whole UTF-8 characters,
      * valid during the call.  Non-zero cancels.  NULL: only the result counts. */

@@ -57,20 +57,48 @@ static enum inferd_status check_message(const struct inferd_message *m, size_t i
     return check_text(name, m->content, error);
 }
 
+static enum inferd_status check_stop(const char *stop, size_t i, struct inferd_error *error)
+{
+    char name[32];
+    snprintf(name, sizeof name, "stop[%zu]", i);
+    if (!stop)
+        return failure(error, INFERD_INVALID, "%s is NULL", name);
+    return check_text(name, stop, error);
+}
+
+static enum inferd_status check_numbers(const struct inferd_request *r, struct inferd_error *error)
+{
+    const struct {
+        const char *name;
+        double value;
+    } numbers[] = {
+        { "temperature", r->temperature },
+        { "top_p", r->top_p },
+        { "min_p", r->min_p },
+        { "repeat_penalty", r->repeat_penalty },
+        { "presence_penalty", r->presence_penalty },
+        { "frequency_penalty", r->frequency_penalty },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
+        if (!isfinite(numbers[i].value))
+            return failure(error, INFERD_INVALID, "%s is not a finite number", numbers[i].name);
+    for (size_t i = 0; i < r->n_logit_bias; i++)
+        if (!isfinite(r->logit_bias[i].bias))
+            return failure(error, INFERD_INVALID, "logit_bias[%zu].bias is not a finite number", i);
+    return INFERD_OK;
+}
+
 static enum inferd_status check(const struct inferd_request *r, struct inferd_error *error)
 {
     if (!r->messages || r->n_messages == 0)
         return failure(error, INFERD_INVALID, "a request needs at least one message");
-    if (!isfinite(r->temperature))
-        return failure(error, INFERD_INVALID, "temperature is not a finite number");
-    if (!isfinite(r->top_p))
-        return failure(error, INFERD_INVALID, "top_p is not a finite number");
-
-    enum inferd_status status = INFERD_OK;
-    if (r->id)
+    enum inferd_status status = check_numbers(r, error);
+    if (!status && r->id)
         status = check_text("id", r->id, error);
     if (!status && r->grammar)
         status = check_text("grammar", r->grammar, error);
+    for (size_t i = 0; !status && i < r->n_stop; i++)
+        status = check_stop(r->stop[i], i, error);
     for (size_t i = 0; !status && i < r->n_messages; i++)
         status = check_message(&r->messages[i], i, error);
     return status;
@@ -87,8 +115,6 @@ static enum err put_string(struct buf *out, const char *key, const char *text)
 /* jansson writes the decimal point of JSON, printf() that of the program's locale. */
 static enum err put_double(struct buf *out, const char *key, double value)
 {
-    if (value < 0)
-        return OK;
     CLEANUP(json_drop) json_t *number = json_real(value);
     if (!number)
         return ERR_NO_MEMORY;
@@ -96,9 +122,61 @@ static enum err put_double(struct buf *out, const char *key, double value)
     return e ? e : json_put(out, number);
 }
 
+/* Where 0 is what holds without it. */
+static enum err put_nonzero(struct buf *out, const char *key, double value)
+{
+    return value == 0 ? OK : put_double(out, key, value);
+}
+
+/* Where what is below 0 stands for the daemon's default. */
+static enum err put_positive(struct buf *out, const char *key, double value)
+{
+    return value < 0 ? OK : put_double(out, key, value);
+}
+
 static enum err put_int(struct buf *out, const char *key, int64_t value)
 {
     return value < 0 ? OK : buf_printf(out, "%s%lld", key, (long long)value);
+}
+
+static enum err put_stop(struct buf *out, const struct inferd_request *r)
+{
+    enum err e = OK;
+    for (size_t i = 0; !e && i < r->n_stop; i++)
+        e = put_string(out, i > 0 ? "," : ",\"stop\":[", r->stop[i]);
+    return e || r->n_stop == 0 ? e : buf_append_str(out, "]");
+}
+
+static enum err put_logit_bias(struct buf *out, const struct inferd_request *r)
+{
+    enum err e = OK;
+    for (size_t i = 0; !e && i < r->n_logit_bias; i++) {
+        e = buf_printf(out, "%s\"%lu\":", i > 0 ? "," : ",\"logit_bias\":{",
+                       (unsigned long)r->logit_bias[i].token);
+        if (!e)
+            e = put_double(out, "", r->logit_bias[i].bias);
+    }
+    return e || r->n_logit_bias == 0 ? e : buf_append_str(out, "}");
+}
+
+static enum err put_choice(struct buf *out, const struct inferd_request *r)
+{
+    enum err e = put_positive(out, ",\"temperature\":", r->temperature);
+    if (!e)
+        e = put_positive(out, ",\"top_p\":", r->top_p);
+    if (!e)
+        e = put_int(out, ",\"top_k\":", r->top_k);
+    if (!e)
+        e = put_nonzero(out, ",\"min_p\":", r->min_p);
+    if (!e)
+        e = put_nonzero(out, ",\"repeat_penalty\":", r->repeat_penalty);
+    if (!e)
+        e = put_nonzero(out, ",\"presence_penalty\":", r->presence_penalty);
+    if (!e)
+        e = put_nonzero(out, ",\"frequency_penalty\":", r->frequency_penalty);
+    if (!e)
+        e = put_logit_bias(out, r);
+    return e;
 }
 
 static enum err put_messages(struct buf *out, const struct inferd_request *r)
@@ -119,17 +197,15 @@ static enum err put_request(struct buf *out, const struct inferd_request *r)
 {
     enum err e = put_string(out, "{\"id\":", r->id ? r->id : "");
     if (!e)
-        e = put_double(out, ",\"temperature\":", r->temperature);
-    if (!e)
-        e = put_double(out, ",\"top_p\":", r->top_p);
-    if (!e)
-        e = put_int(out, ",\"top_k\":", r->top_k);
+        e = put_choice(out, r);
     if (!e)
         e = put_int(out, ",\"max_tokens\":", r->max_tokens);
     if (!e)
         e = put_int(out, ",\"seed\":", r->seed);
     if (!e && r->grammar)
         e = put_string(out, ",\"grammar\":", r->grammar);
+    if (!e)
+        e = put_stop(out, r);
     if (!e && !r->on_text && !r->on_frame)
         e = buf_append_str(out, ",\"stream\":false");
     if (!e)

@@ -14,6 +14,7 @@
 
 #include "base/utf8.h"
 #include "proto/done.h"
+#include "proto/sampling.h"
 
 static const char *const order_names[] = {
 #define X(name, wire) [ORDER_##name] = wire,
@@ -139,19 +140,10 @@ enum err order_put_load(struct buf *out, const struct load *load)
 
 static enum err put_question(struct buf *out, uint64_t serial, const struct generate *g)
 {
-    enum err e =
-        buf_printf(out,
-                   "{\"type\":\"generate\",\"serial\":%llu,\"temperature\":%.17g,"
-                   "\"top_p\":%.17g,\"top_k\":%u,\"max_tokens\":%u,\"uid\":%u,\"program\":%u",
-                   (unsigned long long)serial, g->temperature, g->top_p, g->top_k, g->max_tokens,
-                   g->asker.uid, g->asker.program);
-    if (!e && g->has_seed)
-        e = buf_printf(out, ",\"seed\":%u", g->seed);
-    if (!e && g->grammar.len) {
-        e = buf_append_str(out, ",\"grammar\":");
-        if (!e)
-            e = json_put_string(out, g->grammar.at, g->grammar.len);
-    }
+    enum err e = buf_printf(out, "{\"type\":\"generate\",\"serial\":%llu,\"uid\":%u,\"program\":%u",
+                            (unsigned long long)serial, g->asker.uid, g->asker.program);
+    if (!e)
+        e = sampling_put(out, g);
     for (size_t i = 0; !e && i < g->n_messages; i++)
         e = buf_printf(out, "%s{\"role\":\"%s\",\"bytes\":%zu}", i ? "," : ",\"messages\":[",
                        role_name(g->messages[i].role), g->messages[i].content.len);
@@ -258,28 +250,13 @@ static enum err read_messages(const json_t *tree, struct order *order, struct er
 
 static enum err read_generate(json_t *tree, struct order *order, struct error *error)
 {
-    struct generate *g = &order->generate;
     enum err e = read_messages(tree, order, error);
     if (!e)
-        e = json_get_double(tree, "temperature", 0, 2, &g->temperature, error);
+        e = json_get_u32(tree, "uid", 0, UINT32_MAX, &order->generate.asker.uid, error);
     if (!e)
-        e = json_get_double(tree, "top_p", 0, 1, &g->top_p, error);
-    if (!e)
-        e = json_get_u32(tree, "top_k", 0, INT32_MAX, &g->top_k, error);
-    if (!e)
-        e = json_get_u32(tree, "max_tokens", 1, INT32_MAX, &g->max_tokens, error);
-    if (!e)
-        e = json_get_u32(tree, "uid", 0, UINT32_MAX, &g->asker.uid, error);
-    if (!e)
-        e = json_get_u32(tree, "program", 0, UINT32_MAX, &g->asker.program, error);
-    g->has_seed = json_is_integer(json_object_get(tree, "seed"));
-    if (!e)
-        e = json_get_u32(tree, "seed", 0, UINT32_MAX, &g->seed, error);
-    const char *grammar = NULL;
-    if (!e)
-        e = json_get_string(tree, "grammar", &grammar, error);
-    if (!e && grammar)
-        g->grammar = (struct slice){ grammar, strlen(grammar) };
+        e = json_get_u32(tree, "program", 0, UINT32_MAX, &order->generate.asker.program, error);
+    for (size_t i = 0; !e && i < SAMPLING_FIELDS; i++)
+        e = sampling_fields[i](tree, &order->generate, error);
     return e;
 }
 

@@ -34,6 +34,7 @@ void generate_init(struct generate *g)
         .temperature = 1.0,
         .top_p = 0.95,
         .top_k = 64,
+        .repeat_penalty = 1.0,
         .max_tokens = 1000,
     };
 }
@@ -41,6 +42,7 @@ void generate_init(struct generate *g)
 void generate_done(struct generate *g)
 {
     free(g->messages);
+    free(g->logit_bias);
     json_decref(g->tree);
     generate_init(g);
 }

@@ -20,6 +20,10 @@ enum {
 
     GRAMMAR_BYTES_MAX = 64 * 1024,
     GRAMMAR_ALTERNATIVES_MAX = 4096, /* '|' characters */
+
+    STOPS_MAX = 16,
+    STOP_BYTES_MAX = 256,
+    LOGIT_BIASES_MAX = 1024,
 };
 
 enum role { ROLE_SYSTEM, ROLE_USER, ROLE_ASSISTANT };
@@ -40,23 +44,37 @@ struct asker {
     uint32_t program; /* a number for the caller's executable within that; 0: unknown */
 };
 
+/* What is added to the model's number for a token. */
+struct logit_bias {
+    uint32_t token;
+    float bias; /* -100..100 */
+};
+
 /* What a generation is asked to do. */
 struct generate {
     struct asker asker;
     struct message *messages; /* at least one; owned */
     size_t n_messages;
-    double temperature;  /* 0..2; 0 is greedy */
-    double top_p;        /* above 0, at most 1 */
-    uint32_t top_k;      /* 0 is off */
-    uint32_t max_tokens; /* at least 1 */
-    bool has_seed;       /* false: the engine draws one */
+    double temperature;       /* 0..2; 0 is greedy */
+    double top_p;             /* above 0, at most 1 */
+    uint32_t top_k;           /* 0 is off */
+    double min_p;             /* 0..1, of the likeliest token's probability; 0 is off */
+    double repeat_penalty;    /* 0.01..10; 1 is off */
+    double presence_penalty;  /* -2..2; 0 is off */
+    double frequency_penalty; /* -2..2; 0 is off */
+    uint32_t max_tokens;      /* at least 1 */
+    bool has_seed;            /* false: the engine draws one */
     uint32_t seed;
-    struct slice grammar; /* GBNF; empty is none */
-    json_t *tree;         /* holds the text; owned */
+    struct slice grammar;         /* GBNF; empty is none */
+    struct slice stop[STOPS_MAX]; /* the answer ends before any of these */
+    size_t n_stop;
+    struct logit_bias *logit_bias; /* owned; no token twice */
+    size_t n_logit_bias;
+    json_t *tree; /* holds the text; owned */
 };
 
 /* No messages, and the defaults of every surface: temperature 1.0, top_p 0.95,
- * top_k 64, max_tokens 1000; asked by nobody. */
+ * top_k 64, max_tokens 1000; everything else off; asked by nobody. */
 void generate_init(struct generate *g);
 void generate_done(struct generate *g);
 

@@ -7,17 +7,18 @@
  *
  * docs/protocol-v1.md is this wire for those who write clients.
  *
- * A member of a request is one row of `fields` and one function.  All of them are
- * read even when one is out of range, because a wrong type anywhere means that the
- * client speaks something else, and ends the conversation; a value out of range is
- * only a request that can't be done.
+ * A member of a request is one row of `fields` and one function; those that say how the
+ * answer is chosen are the same on every wire (proto/sampling.h).  All of them are read
+ * even when one is out of range, because a wrong type anywhere means that the client
+ * speaks something else, and ends the conversation; a value out of range is only a
+ * request that can't be done.
  *
  * The wire has no frame for thinking, so thinking is left out.
  */
-#include <float.h>
 #include <math.h>
 #include <string.h>
 
+#include "proto/sampling.h"
 #include "wire/surface.h"
 
 enum {
@@ -98,44 +99,6 @@ static enum err read_messages(const json_t *root, struct ask *ask, struct error 
     return OK;
 }
 
-static enum err read_temperature(const json_t *root, struct ask *ask, struct error *error)
-{
-    return json_get_double(root, "temperature", 0, 2, &ask->generate.temperature, error);
-}
-
-static enum err read_top_p(const json_t *root, struct ask *ask, struct error *error)
-{
-    double v = ask->generate.top_p;
-    enum err e = json_get_double(root, "top_p", -DBL_MAX, DBL_MAX, &v, error);
-    if (e)
-        return e;
-    if (!(v > 0 && v <= 1))
-        return fail(error, ERR_INVALID_REQUEST, "top_p is %g; it must be above 0 and at most 1", v);
-    ask->generate.top_p = v;
-    return OK;
-}
-
-static enum err read_top_k(const json_t *root, struct ask *ask, struct error *error)
-{
-    return json_get_u32(root, "top_k", 0, INT32_MAX, &ask->generate.top_k, error);
-}
-
-static enum err read_max_tokens(const json_t *root, struct ask *ask, struct error *error)
-{
-    return json_get_u32(root, "max_tokens", 1, INT32_MAX, &ask->generate.max_tokens, error);
-}
-
-static enum err read_seed(const json_t *root, struct ask *ask, struct error *error)
-{
-    int64_t v = -1;
-    enum err e = json_get_int(root, "seed", 0, UINT32_MAX, &v, error);
-    if (e || v < 0)
-        return e;
-    ask->generate.has_seed = true;
-    ask->generate.seed = (uint32_t)v;
-    return OK;
-}
-
 static enum err read_stream(const json_t *root, struct ask *ask, struct error *error)
 {
     return json_get_bool(root, "stream", &ask->stream, error);
@@ -157,39 +120,27 @@ static enum err read_image_token_budget(const json_t *root, struct ask *ask UNUS
                 "image_token_budget %lld not in [70, 140, 280, 560, 1120]", (long long)v);
 }
 
-static enum err read_grammar(const json_t *root, struct ask *ask, struct error *error)
-{
-    const char *grammar = "";
-    enum err e = json_get_string(root, "grammar", &grammar, error);
-    if (e)
-        return e;
-    size_t len = strlen(grammar);
-    if (len > GRAMMAR_BYTES_MAX)
-        return fail(error, ERR_INVALID_REQUEST, "grammar has %zu bytes; at most %d are allowed",
-                    len, GRAMMAR_BYTES_MAX);
-    size_t alternatives = 0;
-    for (size_t i = 0; i < len; i++)
-        alternatives += grammar[i] == '|';
-    if (alternatives > GRAMMAR_ALTERNATIVES_MAX)
-        return fail(error, ERR_INVALID_REQUEST,
-                    "grammar has %zu alternatives ('|'); at most %d are allowed", alternatives,
-                    GRAMMAR_ALTERNATIVES_MAX);
-    ask->generate.grammar = (struct slice){ grammar, len };
-    return OK;
-}
-
 static enum err (*const fields[])(const json_t *root, struct ask *ask, struct error *error) = {
-    read_id,         read_messages, read_temperature, read_top_p,   read_top_k,
-    read_max_tokens, read_seed,     read_stream,      read_grammar, read_image_token_budget,
+    read_id,
+    read_messages,
+    read_stream,
+    read_image_token_budget,
 };
+
+static enum err read_field(size_t i, const json_t *root, struct ask *ask, struct error *error)
+{
+    if (i < ARRAY_LEN(fields))
+        return fields[i](root, ask, error);
+    return sampling_fields[i - ARRAY_LEN(fields)](root, &ask->generate, error);
+}
 
 /* The first value out of range counts, unless there is something worse. */
 static enum err read_fields(const json_t *root, struct ask *ask, struct error *error)
 {
     struct error first = { .code = OK };
-    for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
+    for (size_t i = 0; i < ARRAY_LEN(fields) + SAMPLING_FIELDS; i++) {
         struct error why;
-        enum err e = fields[i](root, ask, &why);
+        enum err e = read_field(i, root, ask, &why);
         if (e && e != ERR_INVALID_REQUEST) {
             *error = why;
             return e;

@@ -32,6 +32,10 @@ class Request(C.Structure):
     _fields_ = [("id", C.c_char_p), ("messages", C.POINTER(Message)), ("n_messages", C.c_size_t),
                 ("temperature", C.c_double), ("top_p", C.c_double), ("top_k", C.c_int64),
                 ("max_tokens", C.c_int64), ("seed", C.c_int64), ("grammar", C.c_char_p),
+                ("min_p", C.c_double), ("repeat_penalty", C.c_double),
+                ("presence_penalty", C.c_double), ("frequency_penalty", C.c_double),
+                ("stop", C.POINTER(C.c_char_p)), ("n_stop", C.c_size_t),
+                ("logit_bias", C.c_void_p), ("n_logit_bias", C.c_size_t),
                 ("on_text", PIECE), ("on_frame", PIECE), ("context", C.c_void_p)]
 
 

@@ -147,9 +147,15 @@ def test_flags_become_fields(ctl, daemon, tmp):
     daemon(saying("ok", asked=asked))
     (tmp / "yes.gbnf").write_text('root ::= "yes"')
     assert ctl("generate", "x", "--max-tokens", "12", "--temperature=0", "--top-p", ".5", "--top-k",
-               "7", "--seed", "4294967295", "--grammar", str(tmp / "yes.gbnf")).code == 0
+               "7", "--seed", "4294967295", "--grammar", str(tmp / "yes.gbnf"), "--min-p", "0.25",
+               "--repeat-penalty", "1.5", "--presence-penalty", "-2", "--frequency-penalty=.5",
+               "--stop", "\n", "--stop=end", "--logit-bias", "7=1", "--logit-bias", "9=-100",
+               "--logit-bias", "7=0.5").code == 0
     assert asked == [{"id": "", "max_tokens": 12, "temperature": 0.0, "top_p": 0.5, "top_k": 7,
-                      "seed": 4294967295, "grammar": 'root ::= "yes"', "messages": user("x")}]
+                      "seed": 4294967295, "grammar": 'root ::= "yes"', "min_p": 0.25,
+                      "repeat_penalty": 1.5, "presence_penalty": -2.0, "frequency_penalty": 0.5,
+                      "stop": ["\n", "end"], "logit_bias": {"7": 0.5, "9": -100.0},
+                      "messages": user("x")}]
 
 
 @pytest.mark.parametrize("args, complaint", [
@@ -160,6 +166,12 @@ def test_flags_become_fields(ctl, daemon, tmp):
     (["--seed", "4294967296"], "--seed is '4294967296'"),
     (["--seed", "99999999999999999999"], "--seed is '99999999999999999999'"),
     (["--wait", ""], "--wait is ''"),
+    (["--presence-penalty", "-2.1"], "--presence-penalty is '-2.1'; it must be a number from -2 to 2"),
+    (["--repeat-penalty", "0"], "--repeat-penalty is '0'; it must be a number from 0.01 to 10"),
+    (["--logit-bias", "7"], "--logit-bias is '7'; it must be a token's number"),
+    (["--logit-bias", "7=101"], "--logit-bias is '7=101'"),
+    (["--logit-bias", "=1"], "--logit-bias is '=1'"),
+    (["--stop", "x"] * 17, "--stop is there more than 16 times"),
     (["--grammar", "/dev/null/none"], "cannot open '/dev/null/none'"),
     (["--max-tokens"], "--max-tokens needs a value: --max-tokens N"),
     (["--json=yes"], "--json takes no value"),

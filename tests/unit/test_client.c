@@ -183,8 +183,22 @@ static void strings_and_numbers_are_json(void **state UNUSED)
     r.max_tokens = 7;
     r.seed = 4294967295;
     r.grammar = "root ::= \"x\"";
+    r.min_p = 0.5;
+    r.repeat_penalty = 1.5;
+    r.presence_penalty = -2;
+    r.frequency_penalty = 0.25;
+    static const char *const stop[] = { "\n", "a\"" };
+    r.stop = stop;
+    r.n_stop = 2;
+    static const struct inferd_logit_bias bias[] = { { 7, -100 }, { 4294967295, 0.5 } };
+    r.logit_bias = bias;
+    r.n_logit_bias = 2;
     expect_line(&r, "{\"id\":\"\\\"\",\"temperature\":0.0,\"top_p\":0.25,\"top_k\":0,"
+                    "\"min_p\":0.5,\"repeat_penalty\":1.5,\"presence_penalty\":-2.0,"
+                    "\"frequency_penalty\":0.25,\"logit_bias\":{\"7\":-100.0,"
+                    "\"4294967295\":0.5},"
                     "\"max_tokens\":7,\"seed\":4294967295,\"grammar\":\"root ::= \\\"x\\\"\","
+                    "\"stop\":[\"\\n\",\"a\\\"\"],"
                     "\"messages\":[{\"role\":\"system\",\"content\":\"a\\\"b\\\\\\n\\u0001\"},"
                     "{\"role\":\"assistant\",\"content\":\"sch\xC3\xB6n\"}]}\n");
 }
@@ -209,6 +223,22 @@ static void what_is_no_request_is_named(void **state UNUSED)
     r.grammar = "x\x80";
     expect_invalid(&r, "grammar is not valid UTF-8 at byte 1");
     r.grammar = NULL;
+    const char *const stop[] = { "fine", NULL, "x\x80" };
+    r.stop = stop;
+    r.n_stop = 2;
+    expect_invalid(&r, "stop[1] is NULL");
+    r.stop = stop + 2;
+    r.n_stop = 1;
+    expect_invalid(&r, "stop[0] is not valid UTF-8 at byte 1");
+    r.n_stop = 0;
+    const struct inferd_logit_bias bias = { 1, NAN };
+    r.logit_bias = &bias;
+    r.n_logit_bias = 1;
+    expect_invalid(&r, "logit_bias[0].bias");
+    r.n_logit_bias = 0;
+    r.frequency_penalty = INFINITY;
+    expect_invalid(&r, "frequency_penalty");
+    r.frequency_penalty = 0;
     r.temperature = NAN;
     expect_invalid(&r, "temperature");
     r.temperature = -1;

@@ -183,6 +183,16 @@ static void generate_survives(void **state UNUSED)
     g.has_seed = true;
     g.seed = UINT32_MAX;
     g.grammar = (struct slice){ "root ::= \"x\"", 12 };
+    g.min_p = 0.1;
+    g.repeat_penalty = 1.1;
+    g.presence_penalty = -0.3;
+    g.frequency_penalty = 1.0 / 3;
+    struct logit_bias biases[] = { { 7, -100 }, { INT32_MAX, 0.1f } };
+    g.logit_bias = biases;
+    g.n_logit_bias = ARRAY_LEN(biases);
+    g.stop[0] = (struct slice){ "\"\n", 2 };
+    g.stop[1] = (struct slice){ "ä", 2 };
+    g.n_stop = 2;
 
     struct wire w;
     struct order order;
@@ -204,6 +214,18 @@ static void generate_survives(void **state UNUSED)
     assert_int_equal(got->seed, UINT32_MAX);
     assert_int_equal(got->grammar.len, 12);
     assert_memory_equal(got->grammar.at, "root ::= \"x\"", 12);
+    assert_true(got->min_p == 0.1 && got->repeat_penalty == 1.1);
+    assert_true(got->presence_penalty == -0.3 && got->frequency_penalty == 1.0 / 3);
+    assert_int_equal(got->n_logit_bias, 2);
+    for (size_t i = 0; i < 2; i++) {
+        const struct logit_bias *bias = &got->logit_bias[i];
+        assert_true(bias->bias == biases[bias->token == 7 ? 0 : 1].bias);
+    }
+    assert_int_equal(got->n_stop, 2);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(got->stop[i].len, g.stop[i].len);
+        assert_memory_equal(got->stop[i].at, g.stop[i].at, g.stop[i].len);
+    }
     order_done(&order);
     wire_done(&w);
 }
@@ -222,6 +244,9 @@ static void what_was_not_asked_for_does_not_arrive(void **state UNUSED)
     assert_int_equal(order.generate.asker.program, 0);
     assert_false(order.generate.has_seed);
     assert_int_equal(order.generate.grammar.len, 0);
+    assert_true(order.generate.repeat_penalty == 1 && order.generate.min_p == 0);
+    assert_int_equal(order.generate.n_stop, 0);
+    assert_int_equal(order.generate.n_logit_bias, 0);
     order_done(&order);
     wire_done(&w);
 }
@@ -279,6 +304,9 @@ static void orders_that_are_none_are_refused(void **state UNUSED)
         { GENERATE(MESSAGES ",\"seed\":4294967296"), "seed is 4294967296" },
         { GENERATE(MESSAGES ",\"seed\":1.5"), "seed must be" },
         { GENERATE(MESSAGES ",\"grammar\":1"), "grammar must be" },
+        { GENERATE(MESSAGES ",\"min_p\":2"), "min_p is 2" },
+        { GENERATE(MESSAGES ",\"stop\":[\"\"]"), "stop[0] has 0 bytes" },
+        { GENERATE(MESSAGES ",\"logit_bias\":{\"1\":1,\"x\":1}"), "logit_bias has a member" },
         { LOAD(""), "no options" },
         { LOAD(",\"options\":[]"), "no options" },
         { LOAD(",\"options\":{},\"slots\":0"), "slots is 0" },

@@ -110,6 +110,10 @@ static void what_is_left_out_has_its_default(void **state UNUSED)
     assert_int_equal(g->max_tokens, 1000);
     assert_false(g->has_seed);
     assert_int_equal(g->grammar.len, 0);
+    assert_true(g->min_p == 0 && g->repeat_penalty == 1);
+    assert_true(g->presence_penalty == 0 && g->frequency_penalty == 0);
+    assert_int_equal(g->n_stop, 0);
+    assert_int_equal(g->n_logit_bias, 0);
     ask_done(&ask);
 }
 
@@ -117,7 +121,9 @@ static void null_is_the_same_as_left_out(void **state UNUSED)
 {
     struct ask ask = accept("{\"id\":null,\"temperature\":null,\"top_p\":null,\"top_k\":null,"
                             "\"max_tokens\":null,\"stream\":null,\"seed\":null,\"grammar\":null,"
-                            "\"image_token_budget\":null," HI "}");
+                            "\"image_token_budget\":null,\"min_p\":null,\"stop\":null,"
+                            "\"repeat_penalty\":null,\"presence_penalty\":null,"
+                            "\"frequency_penalty\":null,\"logit_bias\":null," HI "}");
     assert_string_equal(ask.id, "");
     assert_true(ask.stream);
     assert_true(ask.generate.temperature == 1.0);
@@ -126,6 +132,8 @@ static void null_is_the_same_as_left_out(void **state UNUSED)
     assert_int_equal(ask.generate.max_tokens, 1000);
     assert_false(ask.generate.has_seed);
     assert_int_equal(ask.generate.grammar.len, 0);
+    assert_int_equal(ask.generate.n_stop, 0);
+    assert_int_equal(ask.generate.n_logit_bias, 0);
     ask_done(&ask);
 }
 
@@ -157,6 +165,33 @@ static void what_is_said_counts(void **state UNUSED)
     ask_done(&ask);
 }
 
+/* The bias of `token`; the order of members means nothing. */
+static float bias_of(const struct generate *g, uint32_t token)
+{
+    for (size_t i = 0; i < g->n_logit_bias; i++)
+        if (g->logit_bias[i].token == token)
+            return g->logit_bias[i].bias;
+    fail_msg("no bias for %u", token);
+    return 0;
+}
+
+static void how_to_choose_is_said_in_many_ways(void **state UNUSED)
+{
+    struct ask ask = accept("{\"min_p\":0.05,\"repeat_penalty\":1.5,\"presence_penalty\":-2,"
+                            "\"frequency_penalty\":2,\"stop\":[\"\\n\",\"\\u20ac\"],"
+                            "\"logit_bias\":{\"0\":-100,\"2147483647\":0.5}," HI "}");
+    const struct generate *g = &ask.generate;
+    assert_true(g->min_p == 0.05 && g->repeat_penalty == 1.5);
+    assert_true(g->presence_penalty == -2 && g->frequency_penalty == 2);
+    assert_int_equal(g->n_stop, 2);
+    expect_slice(g->stop[0], "\n");
+    expect_slice(g->stop[1], "€");
+    assert_int_equal(g->n_logit_bias, 2);
+    assert_true(bias_of(g, 0) == -100);
+    assert_true(bias_of(g, INT32_MAX) == 0.5f);
+    ask_done(&ask);
+}
+
 static void the_ends_of_a_range_belong_to_it(void **state UNUSED)
 {
     struct ask low = accept("{\"temperature\":0,\"top_p\":1e-300,\"top_k\":0,\"max_tokens\":1,"
@@ -180,7 +215,7 @@ static void the_ends_of_a_range_belong_to_it(void **state UNUSED)
 
 static void unknown_members_are_ignored_at_every_level(void **state UNUSED)
 {
-    struct ask ask = accept("{\"model\":[{\"x\":1}],\"stop\":5,\"messages\":[{\"role\":\"user\","
+    struct ask ask = accept("{\"model\":[{\"x\":1}],\"n\":5,\"messages\":[{\"role\":\"user\","
                             "\"content\":\"Hi\",\"name\":{}}]}");
     assert_int_equal(ask.generate.n_messages, 1);
     ask_done(&ask);
@@ -248,6 +283,15 @@ static void a_line_that_is_no_request_ends_the_conversation(void **state UNUSED)
         { "{\"stream\":\"no\"," HI "}", "stream must be true or false, not a string" },
         { "{\"image_token_budget\":70.5," HI "}", "image_token_budget must be a whole number" },
         { "{\"grammar\":{}," HI "}", "grammar must be a string, not an object" },
+        { "{\"min_p\":\"0\"," HI "}", "min_p must be a number, not a string" },
+        { "{\"repeat_penalty\":[]," HI "}", "repeat_penalty must be a number, not an array" },
+        { "{\"presence_penalty\":true," HI "}", "presence_penalty must be a number" },
+        { "{\"frequency_penalty\":\"\"," HI "}", "frequency_penalty must be a number" },
+        { "{\"stop\":\"x\"," HI "}", "stop must be an array of strings" },
+        { "{\"stop\":[\"x\",1]," HI "}", "stop[1] must be a string" },
+        { "{\"logit_bias\":[1]," HI "}", "logit_bias must be an object of numbers" },
+        { "{\"logit_bias\":{\"1\":\"x\"}," HI "}", "logit_bias[\"1\"] must be a number" },
+        { "{\"logit_bias\":{\"1\":1,\"1\":1}," HI "}", "duplicate" },
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++)
         expect_nonsense(cases[i].line, strlen(cases[i].line), cases[i].message);
@@ -320,6 +364,28 @@ static void a_value_out_of_range_is_refused_under_the_requests_id(void **state U
         { "{\"id\":\"a\",\"seed\":-1," HI "}", "seed is -1; it must be from 0 to 4294967295" },
         { "{\"id\":\"a\",\"seed\":4294967296," HI "}",
           "seed is 4294967296; it must be from 0 to 4294967295" },
+        { "{\"id\":\"a\",\"min_p\":1.5," HI "}", "min_p is 1.5; it must be from 0 to 1" },
+        { "{\"id\":\"a\",\"repeat_penalty\":0," HI "}",
+          "repeat_penalty is 0; it must be from 0.01 to 10" },
+        { "{\"id\":\"a\",\"presence_penalty\":2.1," HI "}",
+          "presence_penalty is 2.1; it must be from -2 to 2" },
+        { "{\"id\":\"a\",\"frequency_penalty\":-3," HI "}",
+          "frequency_penalty is -3; it must be from -2 to 2" },
+        { "{\"id\":\"a\",\"stop\":[]," HI "}", "stop has 0 strings; it must have from 1 to 16" },
+        { "{\"id\":\"a\",\"stop\":[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17]," HI "}",
+          "stop has 17 strings; it must have from 1 to 16" },
+        { "{\"id\":\"a\",\"stop\":[\"x\",\"\"]," HI "}",
+          "stop[1] has 0 bytes; it must have from 1 to 256" },
+        { "{\"id\":\"a\",\"logit_bias\":{\"7\":-100.5}," HI "}",
+          "logit_bias[\"7\"] is -100.5; it must be from -100 to 100" },
+        { "{\"id\":\"a\",\"logit_bias\":{\"x\":1}," HI "}",
+          "logit_bias has a member \"x\"; its members are tokens, from 0 to 2147483647" },
+        { "{\"id\":\"a\",\"logit_bias\":{\"01\":1}," HI "}",
+          "logit_bias has a member \"01\"; its members are tokens, from 0 to 2147483647" },
+        { "{\"id\":\"a\",\"logit_bias\":{\"\":1}," HI "}",
+          "logit_bias has a member \"\"; its members are tokens, from 0 to 2147483647" },
+        { "{\"id\":\"a\",\"logit_bias\":{\"2147483648\":1}," HI "}",
+          "logit_bias has a member \"2147483648\"; its members are tokens, from 0 to 2147483647" },
         { "{\"id\":\"a\",\"image_token_budget\":100," HI "}",
           "image_token_budget 100 not in [70, 140, 280, 560, 1120]" },
         { "{\"id\":\"a\",\"image_token_budget\":-70," HI "}",
@@ -354,6 +420,46 @@ static void an_id_may_have_256_bytes(void **state UNUSED)
 
     struct buf more = repeat("{\"id\":\"", "a", ID_BYTES_MAX + 1, "\"," HI "}");
     expect_refused(more.at, "", "invalid request: id has 257 bytes; at most 256 are allowed");
+    buf_done(&more);
+}
+
+static void a_stop_string_may_have_256_bytes(void **state UNUSED)
+{
+    struct buf most = repeat("{\"stop\":[\"", "\xC3\xA9", STOP_BYTES_MAX / 2, "\"]," HI "}");
+    struct ask ask = accept(most.at);
+    assert_int_equal(ask.generate.stop[0].len, STOP_BYTES_MAX);
+    ask_done(&ask);
+    buf_done(&most);
+
+    struct buf more = repeat("{\"id\":\"a\",\"stop\":[\"", "a", STOP_BYTES_MAX + 1, "\"]," HI "}");
+    expect_refused(more.at, "a",
+                   "invalid request: stop[0] has 257 bytes; it must have from 1 to 256");
+    buf_done(&more);
+}
+
+/* `n` members of logit_bias, for tokens 0, 1, 2... */
+static struct buf biases(int n)
+{
+    struct buf b = repeat("{\"id\":\"a\",\"logit_bias\":{", "", 0, "");
+    b.len--;
+    for (int i = 0; i < n; i++)
+        assert_int_equal(buf_printf(&b, "%s\"%d\":%d", i ? "," : "", i, i % 100), OK);
+    assert_int_equal(buf_append(&b, "}," HI "}", sizeof "}," HI "}"), OK);
+    return b;
+}
+
+static void a_thousand_tokens_may_be_biased(void **state UNUSED)
+{
+    struct buf most = biases(LOGIT_BIASES_MAX);
+    struct ask ask = accept(most.at);
+    assert_int_equal(ask.generate.n_logit_bias, LOGIT_BIASES_MAX);
+    assert_true(bias_of(&ask.generate, 1023) == 23);
+    ask_done(&ask);
+    buf_done(&most);
+
+    struct buf more = biases(LOGIT_BIASES_MAX + 1);
+    expect_refused(more.at, "a",
+                   "invalid request: logit_bias has 1025 members; at most 1024 are allowed");
     buf_done(&more);
 }
 
@@ -624,6 +730,7 @@ int main(void)
         cmocka_unit_test(what_is_left_out_has_its_default),
         cmocka_unit_test(null_is_the_same_as_left_out),
         cmocka_unit_test(what_is_said_counts),
+        cmocka_unit_test(how_to_choose_is_said_in_many_ways),
         cmocka_unit_test(the_ends_of_a_range_belong_to_it),
         cmocka_unit_test(unknown_members_are_ignored_at_every_level),
         cmocka_unit_test(a_line_that_is_no_request_ends_the_conversation),
@@ -634,6 +741,8 @@ int main(void)
         cmocka_unit_test(the_first_value_out_of_range_is_named),
         cmocka_unit_test(a_wrong_type_counts_more_than_a_value_out_of_range),
         cmocka_unit_test(an_id_may_have_256_bytes),
+        cmocka_unit_test(a_stop_string_may_have_256_bytes),
+        cmocka_unit_test(a_thousand_tokens_may_be_biased),
         cmocka_unit_test(a_grammar_has_its_limits),
         cmocka_unit_test(a_message_shows_80_characters_of_a_value),
         cmocka_unit_test(a_prompt_is_not_copied),
