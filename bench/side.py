@@ -5,6 +5,7 @@ Servers are started on Unix sockets, asked by inferd-load in turns, and ended; f
 are shown as the median of all rounds, with the lowest and the highest.
 """
 import json
+import math
 import os
 import pathlib
 import platform
@@ -112,6 +113,9 @@ def say(what):
 
 
 def spread(values, digits):
+    """Median, lowest and highest; a dash for what was not measured on that side."""
+    if any(map(math.isnan, values)):
+        return "-"
     low, middle, high = min(values), statistics.median(values), max(values)
     return f"{middle:,.{digits}f} ({low:,.{digits}f}-{high:,.{digits}f})"
 
