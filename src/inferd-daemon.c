@@ -306,7 +306,7 @@ static enum err open_admin(struct daemon *d, struct error *error)
 static enum err start(struct daemon *d, struct error *error)
 {
     io_init(&d->io, &d->loop);
-    accounting_init(&d->accounting);
+    accounting_init(&d->accounting, &d->core.callers);
     admin_init(&d->admin, &d->io, &d->journal, &daemon_admin_ops, d);
     core_init(&d->core, &d->io, &core_ops, d);
     clients_init(&d->clients, &d->io, &d->config, &d->core, &d->journal, on_emptied, d);

@@ -2,6 +2,7 @@
  * core.h - what becomes of a request: admitted or refused, routed, run, ended.
  *
  *     submit --> admit.c: is there room?  --> waiting
+ *                queue.c: whose turn is it?    |
  *                route.c: who could serve?     |
  *             dispatch.c: hand over  <---------+
  *                         events    --> the request's sink
@@ -11,8 +12,7 @@
  */
 #pragma once
 
-#include "core/report.h"
-#include "core/request.h"
+#include "core/queue.h"
 #include "link/engine.h"
 #include "link/job.h"
 
@@ -82,8 +82,9 @@ struct core {
     uv_timer_t reaper;
     uv_timer_t idle;
     struct io *io;
-    size_t queue_depth;  /* requests that may wait while every slot is busy */
-    struct list waiting; /* of requests, oldest first */
+    size_t queue_depth; /* requests that may wait while every slot is busy */
+    struct queue queue;
+    struct callers callers;
     uint64_t last_serial;
     bool draining;
 };
@@ -145,9 +146,11 @@ struct submission {
 /*
  * Queue a request; its encoded order is taken, on failure too.  The sink hears of it
  * only after the call has returned OK, and until done(), failed() or core_abandon().
- * What was not queued is not reported.
+ * What was not queued is not reported.  Another caller's request may fail for it, with
+ * ERR_QUEUE_FULL; see queue.h.
  *
- * ERR_QUEUE_FULL           every slot is busy and queue_depth requests wait
+ * ERR_QUEUE_FULL           every slot is busy, queue_depth requests wait, and the caller
+ *                          holds its share of them
  * ERR_BACKEND_UNAVAILABLE  no backend can serve, now or by itself later; or draining
  */
 enum err core_submit(struct core *core, const struct submission *submission, struct request **ret,
@@ -165,8 +168,10 @@ void core_drain(struct core *core);
 
 /* --- between the files of this folder -------------------------------------- */
 
-/* Is there room for one more?  admit.c */
-enum err core_admit(const struct core *core, struct error *error) MUST_USE;
+/* Is there room for one more of that caller?  `ret_victim` is the request that has to go for
+ * it; NULL: none.  admit.c */
+enum err core_admit(const struct core *core, const struct caller *c, struct request **ret_victim,
+                    struct error *error) MUST_USE;
 
 /* The backend that should take the next request; NULL: none has a free slot now.
  * route.c */

@@ -30,8 +30,10 @@ static void end(struct core *core, struct request *r, const struct outcome *outc
     told.queue_ms = (double)(r->started_us - r->submitted_us) / 1000;
     report(core, r, outcome, error);
 
+    if (r->state == REQUEST_WAITING)
+        queue_remove(&core->queue, r);
     request_move(r, REQUEST_DONE, NULL);
-    request_free(r);
+    request_free(&core->callers, r);
     if (sink && outcome)
         sink->ops->done(sink, &told, b->kind);
     else if (sink)
@@ -41,7 +43,7 @@ static void end(struct core *core, struct request *r, const struct outcome *outc
 static void end_waiting(struct core *core, const struct error *error)
 {
     struct link *first;
-    while ((first = list_first(&core->waiting)))
+    while ((first = list_first(&core->queue.requests)))
         end(core, CONTAINER_OF(first, struct request, link), NULL, error);
 }
 
@@ -57,6 +59,7 @@ static void end_running(struct backend *b, const struct error *error)
 static void hand_over(struct backend *b, struct request *r)
 {
     char *order = TAKE(r->order);
+    queue_take(&b->core->queue, r);
     r->backend = b;
     b->used_ms = clock_ms();
     r->started_us = clock_us();
@@ -67,13 +70,13 @@ static void hand_over(struct backend *b, struct request *r)
 void core_pump(struct core *core)
 {
     struct backend *b;
-    struct link *first;
-    while ((first = list_first(&core->waiting)) && (b = core_route(core)))
-        hand_over(b, CONTAINER_OF(first, struct request, link));
+    struct request *r;
+    while ((r = queue_next(&core->queue)) && (b = core_route(core)))
+        hand_over(b, r);
 
-    if (core->waiting.len)
+    if (core->queue.requests.len)
         core_load_on_demand(core);
-    if (core->waiting.len && !core_has_hope(core)) {
+    if (core->queue.requests.len && !core_has_hope(core)) {
         struct error error;
         fail(&error, ERR_BACKEND_UNAVAILABLE, "no backend available");
         end_waiting(core, &error);
@@ -145,7 +148,8 @@ const struct engine_ops *const core_engine_ops = &engine_ops;
 void core_init(struct core *core, struct io *io, const struct core_ops *ops, void *owner)
 {
     *core = (struct core){ .ops = ops, .owner = owner, .io = io };
-    list_init(&core->waiting);
+    queue_init(&core->queue);
+    callers_init(&core->callers);
     list_init(&core->backends);
     list_init(&core->retired);
     uv_timer_init(io->loop, &core->reaper); /* neither of the two can fail */
@@ -178,10 +182,21 @@ uint64_t core_next_serial(struct core *core)
     return ++core->last_serial;
 }
 
+/* It was in the queue and has to leave it for another caller's request. */
+static void give_way(struct core *core, struct request *r)
+{
+    struct error error;
+    fail(&error, ERR_QUEUE_FULL,
+         "queue full: %zu requests may wait, and of those who wait this caller had most",
+         core->queue_depth);
+    end(core, r, NULL, &error);
+}
+
 enum err core_submit(struct core *core, const struct submission *submission, struct request **ret,
                      struct error *error)
 {
-    enum err e = core_admit(core, error);
+    struct request *victim;
+    enum err e = core_admit(core, submission->origin.caller, &victim, error);
     if (e) {
         free(submission->order);
         return e;
@@ -190,7 +205,9 @@ enum err core_submit(struct core *core, const struct submission *submission, str
     if (!r)
         return fail_nomem(error);
     *ret = r;
-    request_move(r, REQUEST_WAITING, &core->waiting);
+    queue_add(&core->queue, r);
+    if (victim) /* only now: its client may ask for the free place at once */
+        give_way(core, victim);
     core_pump(core);
     return OK;
 }
@@ -210,7 +227,7 @@ void core_abandon(struct core *core, struct request *r)
 /* One that runs ends as its engine says it did. */
 enum err core_cancel(struct core *core, uint64_t serial, struct error *error)
 {
-    LIST_EACH(struct request, r, &core->waiting, link) {
+    LIST_EACH(struct request, r, &core->queue.requests, link) {
         if (r->serial != serial)
             continue;
         struct error why;

@@ -12,7 +12,7 @@ enum { TICK_MS = 500 };
 static bool is_due(struct backend *b, int64_t now)
 {
     int64_t limit_ms = (int64_t)b->setup.idle_unload_secs * 1000;
-    if (backend_state(b) != ENGINE_READY || b->running.len > 0 || b->core->waiting.len > 0)
+    if (backend_state(b) != ENGINE_READY || b->running.len > 0 || b->core->queue.requests.len > 0)
         b->used_ms = now;
     return limit_ms > 0 && now - b->used_ms >= limit_ms;
 }

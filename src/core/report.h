@@ -9,6 +9,7 @@
 
 #include <sys/types.h>
 
+#include "core/caller.h"
 #include "proto/request.h"
 
 enum report_end {
@@ -20,9 +21,8 @@ enum report_end {
 
 /* Who asks, and how. */
 struct origin {
-    uid_t uid;             /* (uid_t)-1 where nobody attests it */
-    pid_t pid;             /* likewise -1 */
-    const char *label;     /* the caller's executable; "" unknown */
+    struct caller *caller;
+    pid_t pid;             /* (pid_t)-1 where nobody attests it */
     const char *surface;   /* "v1" */
     const char *client_id; /* as the client wrote it; "" or NULL: none */
 };

@@ -21,10 +21,8 @@ struct request *request_new(const struct submission *s)
 {
     struct request *r = calloc(1, sizeof *r);
     char *id = strdup(s->origin.client_id ? s->origin.client_id : "");
-    char *label = strdup(s->origin.label);
-    if (!r || !id || !label) {
+    if (!r || !id) {
         free(s->order);
-        free(label);
         free(id);
         free(r);
         return NULL;
@@ -35,17 +33,17 @@ struct request *request_new(const struct submission *s)
     r->sink = s->sink;
     r->origin = s->origin;
     r->origin.client_id = id;
-    r->origin.label = label;
+    caller_hold(r->origin.caller);
     r->submitted_us = clock_us();
     return r;
 }
 
-void request_free(struct request *r)
+void request_free(struct callers *callers, struct request *r)
 {
     assert(!r->list);
+    caller_drop(callers, r->origin.caller);
     free(r->order);
     free((char *)r->origin.client_id);
-    free((char *)r->origin.label);
     free(r);
 }
 
@@ -108,6 +106,12 @@ static void check(const struct request *r)
         break;
     }
     assert(link_listed(&r->link) == (r->list != NULL));
+    assert(link_listed(&r->turn) == (r->state == REQUEST_WAITING));
+}
+
+static size_t is_with_engine(enum request_state state)
+{
+    return state == REQUEST_RUNNING || state == REQUEST_CANCELLING;
 }
 
 void request_move(struct request *r, enum request_state state, struct list *list)
@@ -121,6 +125,7 @@ void request_move(struct request *r, enum request_state state, struct list *list
             list_append(list, &r->link);
         r->list = list;
     }
+    r->origin.caller->running += is_with_engine(state) - is_with_engine(r->state);
     r->state = state;
     check(r);
 }

@@ -6,14 +6,15 @@
  *      +----------+-----> DONE <-------------+
  *
  *   NEW         made by submit; on no list
- *   WAITING     on core.waiting; holds its encoded order
+ *   WAITING     on core.queue.requests; holds its encoded order
  *   RUNNING     on backend.running; the engine has the order and knows the serial
  *   CANCELLING  on backend.running; told to stop, nobody listens any more; its slot
  *               is free when the engine says so
  *   DONE        on no list; its last event is being delivered, then it is freed
  *
  * The state says which list a request is on and the list says the state.
- * request_move() changes both and nothing else changes either, so "where can a
+ * request_move() changes both and nothing else changes either (the queue knows besides whose
+ * turn it is), so "where can a
  * request get stuck?" is answered by reading its callers.
  */
 #pragma once
@@ -60,12 +61,13 @@ struct request {
     enum request_state state;
     struct link link;
     struct list *list; /* the one it is on, or NULL */
+    struct link turn;  /* WAITING: on its caller's list too; see queue.h */
     uint64_t serial;
     char *order; /* the encoded `generate`; NULL once the engine has it */
     size_t order_len;
     struct sink *sink;       /* borrowed; NULL once nobody listens */
     struct backend *backend; /* that runs it; NULL before */
-    struct origin origin;    /* its id and label are owned; the surface's name outlives it */
+    struct origin origin;    /* its id is owned, its caller held; the surface's name outlives it */
     int64_t submitted_us;
     int64_t started_us;    /* when the engine got it; 0: not yet */
     int64_t first_text_us; /* when the first and the last piece of the answer came; 0: none */
@@ -86,7 +88,7 @@ struct report request_report(const struct request *r, enum report_end end, enum 
                              const struct outcome *outcome);
 
 /* Frees one that is DONE or still NEW. */
-void request_free(struct request *r);
+void request_free(struct callers *callers, struct request *r);
 
 /* To `state`, and from the list it is on to `list` (NULL: to none). */
 void request_move(struct request *r, enum request_state state, struct list *list);

@@ -129,31 +129,34 @@ static struct account *last_of(struct ledger *l)
     return CONTAINER_OF(l->accounts.ends.prev, struct account, link);
 }
 
-static void close_account(struct ledger *l, struct account *a)
+static void close_account(struct accounting *books, struct ledger *l, struct account *a)
 {
     add_totals(&l->others, &a->totals);
     list_remove(&l->accounts, &a->link);
+    if (a->caller)
+        caller_drop(books->known, a->caller);
     free(a);
 }
 
-static struct account *open_account(struct ledger *l, uid_t uid, const char *name)
+static struct account *open_account(struct accounting *books, struct ledger *l, struct caller *c,
+                                    const char *name)
 {
     struct account *a = calloc(1, sizeof *a);
     if (!a)
         return NULL;
-    a->uid = uid;
+    a->caller = c ? caller_hold(c) : NULL;
     snprintf(a->name, sizeof a->name, "%s", name);
     if (l->accounts.len == l->max)
-        close_account(l, last_of(l));
+        close_account(books, l, last_of(l));
     list_prepend(&l->accounts, &a->link);
     return a;
 }
 
 /* The account, moved to the front; NULL: there is none. */
-static struct account *find_account(struct ledger *l, uid_t uid, const char *name)
+static struct account *find_account(struct ledger *l, const struct caller *c, const char *name)
 {
     LIST_EACH(struct account, a, &l->accounts, link) {
-        if (a->uid == uid && strncmp(a->name, name, sizeof a->name - 1) == 0) {
+        if (a->caller == c && strncmp(a->name, name, sizeof a->name - 1) == 0) {
             list_remove(&l->accounts, &a->link);
             list_prepend(&l->accounts, &a->link);
             return a;
@@ -162,19 +165,20 @@ static struct account *find_account(struct ledger *l, uid_t uid, const char *nam
     return NULL;
 }
 
-static void ledger_book(struct ledger *l, uid_t uid, const char *name, const struct report *r)
+static void ledger_book(struct accounting *books, struct ledger *l, struct caller *c,
+                        const char *name, const struct report *r)
 {
-    struct account *a = find_account(l, uid, name);
+    struct account *a = find_account(l, c, name);
     if (!a)
-        a = open_account(l, uid, name);
+        a = open_account(books, l, c, name);
     book(a ? &a->totals : &l->others, r);
 }
 
 /* --- what others call ------------------------------------------------------- */
 
-void accounting_init(struct accounting *a)
+void accounting_init(struct accounting *a, struct callers *callers)
 {
-    *a = (struct accounting){ .since_ms = clock_ms() };
+    *a = (struct accounting){ .known = callers, .since_ms = clock_ms() };
     ledger_init(&a->callers, ACCOUNTED_CALLERS_MAX);
     ledger_init(&a->backends, ACCOUNTED_BACKENDS_MAX);
 }
@@ -184,13 +188,13 @@ void accounting_done(struct accounting *a)
     struct ledger *ledgers[] = { &a->callers, &a->backends };
     for (size_t i = 0; i < ARRAY_LEN(ledgers); i++)
         while (ledgers[i]->accounts.len)
-            close_account(ledgers[i], last_of(ledgers[i]));
+            close_account(a, ledgers[i], last_of(ledgers[i]));
 }
 
 void accounting_book(struct accounting *a, const struct report *r)
 {
     book(&a->all, r);
-    ledger_book(&a->callers, r->origin.uid, r->origin.label, r);
+    ledger_book(a, &a->callers, r->origin.caller, "", r);
     if (r->backend)
-        ledger_book(&a->backends, 0, r->backend, r);
+        ledger_book(a, &a->backends, NULL, r->backend, r);
 }

@@ -5,8 +5,8 @@
  *     a.all, a.callers, a.backends        to be read at any time
  *
  * Counts since the daemon started; nothing is ever subtracted, so that a reader may take
- * differences.  Callers are kept apart as uid and executable, the last so many of them that
- * asked; what others did is summed up in one account.  Histograms have fixed bounds: those
+ * differences.  Callers are those of core/caller.h, the last so many of them that asked; what
+ * others did is summed up in one account.  Histograms have fixed bounds: those
  * that dashboards of inference servers are made for, and finer ones below, where a daemon on
  * the same machine lives.
  */
@@ -62,8 +62,8 @@ struct totals {
 
 struct account {
     struct link link;
-    uid_t uid;                   /* callers only */
-    char name[ACCOUNT_NAME_MAX]; /* a caller's executable, a backend's label */
+    struct caller *caller;       /* held; callers only */
+    char name[ACCOUNT_NAME_MAX]; /* a backend's label; "" for callers */
     struct totals totals;
 };
 
@@ -74,13 +74,15 @@ struct ledger {
 };
 
 struct accounting {
-    int64_t since_ms; /* clock_ms() */
+    struct callers *known; /* borrowed; whom its callers are of */
+    int64_t since_ms;      /* clock_ms() */
     struct totals all;
     struct ledger callers;
     struct ledger backends;
 };
 
-void accounting_init(struct accounting *a);
+/* `callers` outlives it. */
+void accounting_init(struct accounting *a, struct callers *callers);
 void accounting_done(struct accounting *a);
 
 /* Without memory for another account, `others` gets it. */

@@ -55,6 +55,7 @@ struct conn {
     enum conn_state state;
     struct stream stream;
     struct peer peer;
+    struct caller *caller; /* what its program is known by */
     const struct surface *surface;
     struct line_reader in;
     struct job *job; /* PARSING */
@@ -80,7 +81,6 @@ static void free_conn(struct stream *s)
     struct conn *c = CONTAINER_OF(s, struct conn, stream);
     line_reader_done(&c->in);
     answer_done(&c->answer);
-    peer_done(&c->peer);
     free(c);
 }
 
@@ -109,6 +109,7 @@ static void close_conn(struct conn *c)
     list_remove(&clients->conns, &c->link);
     set_held(c, 0);
     held_leave(&clients->held, c->holder);
+    caller_leave(&clients->core->callers, TAKE(c->caller));
     if (clients->conns.len == 0)
         uv_timer_stop(&clients->sweep);
     stream_close(&c->stream, free_conn);
@@ -226,9 +227,8 @@ static const struct sink_ops sink_ops = { on_text, on_done, on_failed };
 static struct origin origin_of(const struct conn *c, const char *client_id)
 {
     return (struct origin){
-        .uid = c->peer.uid,
+        .caller = c->caller,
         .pid = c->peer.pid,
-        .label = c->peer.exe ? c->peer.exe : "",
         .surface = c->surface->name,
         .client_id = client_id,
     };
@@ -262,7 +262,7 @@ static struct visitor visitor_of(const struct conn *c)
 {
     return (struct visitor){ c->surface->name, c->tcp ? "tcp" : "unix",
                              c->peer.uid,      c->peer.gid,
-                             c->peer.pid,      c->peer.exe };
+                             c->peer.pid,      c->caller ? c->caller->label : c->peer.exe };
 }
 
 /* Close a client that did not begin with the key. */
@@ -626,9 +626,16 @@ static const char *let_in(struct conn *c, int fd)
         close(fd);
         return "no_memory";
     }
+    c->caller = callers_enter(&clients->core->callers, c->peer.uid, c->peer.exe);
+    if (!c->caller) {
+        close(fd);
+        held_leave(&clients->held, c->holder);
+        return "too_many_callers";
+    }
     if (stream_open(clients->io, &c->stream, fd, &stream_ops, &error)) {
         log_warn("refusing a connection of pid %d: %s", (int)c->peer.pid, error.message);
         held_leave(&clients->held, c->holder);
+        caller_leave(&clients->core->callers, TAKE(c->caller));
         return "no_resources";
     }
     return NULL;
@@ -662,14 +669,15 @@ void clients_accept(struct clients *clients, int fd, const struct entrance *entr
     c->peer = c->tcp ? tcp_peer(fd) : peer_of(fd);
     struct visitor visitor = visitor_of(c);
     const char *why = let_in(c, fd);
-    if (why) {
+    if (why)
         journal_refused(clients->journal, &visitor, why);
-        peer_done(&c->peer);
+    else
+        journal_accepted(clients->journal, &visitor);
+    peer_done(&c->peer); /* its program is the caller's label from now on */
+    if (why)
         free(c);
-        return;
-    }
-    journal_accepted(clients->journal, &visitor);
-    begin(c);
+    else
+        begin(c);
 }
 
 void clients_drain(struct clients *clients)

@@ -11,7 +11,7 @@ struct peer {
     uid_t uid;
     gid_t gid;
     pid_t pid; /* at the time of connect(); it may be gone or another by now */
-    char *exe; /* its program by /proc; owned; NULL where that can't be read */
+    char *exe; /* its program by /proc; owned; NULL where that can't be read, or was dropped */
 };
 
 /* SO_PEERCRED; all -1 where the kernel does not say (not a Unix socket).  The program is a

@@ -98,6 +98,11 @@ static enum err list_backends(struct stats *s, const struct core *core,
     return OK;
 }
 
+static int64_t shown_uid(const struct caller *c)
+{
+    return c->uid == (uid_t)-1 ? -1 : (int64_t)c->uid;
+}
+
 static enum err list_callers(struct stats *s, const struct accounting *books)
 {
     size_t n = books->callers.accounts.len;
@@ -105,8 +110,16 @@ static enum err list_callers(struct stats *s, const struct accounting *books)
     if (!s->callers)
         return ERR_NO_MEMORY;
     LIST_EACH(const struct account, a, &books->callers.accounts, link) {
-        int64_t uid = a->uid == (uid_t)-1 ? -1 : (int64_t)a->uid;
-        s->callers[s->n_callers++] = (struct stats_caller){ uid, a->name, totals_of(&a->totals) };
+        const struct caller *c = a->caller;
+        s->callers[s->n_callers++] = (struct stats_caller){
+            .number = c->number,
+            .uid = shown_uid(c),
+            .executable = c->label,
+            .connections = c->connections,
+            .waiting = c->waiting.len,
+            .running = c->running,
+            .totals = totals_of(&a->totals),
+        };
     }
     return OK;
 }
@@ -126,9 +139,9 @@ static void add_requests(struct stats *s, const struct list *list, const char *b
             .state = names[r->state],
             .backend = backend,
             .surface = r->origin.surface,
-            .uid = r->origin.uid == (uid_t)-1 ? -1 : (int64_t)r->origin.uid,
+            .uid = shown_uid(r->origin.caller),
             .pid = r->origin.pid,
-            .executable = r->origin.label,
+            .executable = r->origin.caller->label,
             .age_ms = (double)(clock_us() - r->submitted_us) / 1000,
         };
     }
@@ -144,7 +157,7 @@ static enum err list_requests(struct stats *s, const struct core *core)
         add_requests(s, &b->running, b->name);
     LIST_EACH(const struct backend, b, &core->backends, link)
         add_requests(s, &b->running, b->name);
-    add_requests(s, &core->waiting, NULL);
+    add_requests(s, &core->queue.requests, NULL);
     return OK;
 }
 
@@ -156,7 +169,7 @@ enum err stats_reply(struct buf *out, const struct core *core, const struct acco
         .state = lifecycle_name(life),
         .uptime_seconds = (double)(clock_ms() - books->since_ms) / 1000,
         .queue_depth = core->queue_depth,
-        .waiting = core->waiting.len,
+        .waiting = core->queue.requests.len,
         .log_works = journal_works(journal),
         .log_lost = journal_lost(journal),
         .totals = totals_of(&books->all),

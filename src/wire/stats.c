@@ -158,7 +158,10 @@ static json_t *backend_tree(const struct stats_backend *b)
 
 static json_t *caller_tree(const struct stats_caller *c)
 {
-    CLEANUP(json_drop) json_t *tree = json_pack("{sI}", "uid", (json_int_t)c->uid);
+    CLEANUP(json_drop)
+    json_t *tree = json_pack("{sI sI sI sI sI}", "number", (json_int_t)c->number, "uid",
+                             (json_int_t)c->uid, "connections", (json_int_t)c->connections,
+                             "waiting", (json_int_t)c->waiting, "running", (json_int_t)c->running);
     bool made = tree && set_text(tree, "executable", c->executable) &&
                 set(tree, "totals", totals_tree(&c->totals, false));
     return made ? TAKE(tree) : NULL;

@@ -50,8 +50,12 @@ struct stats_backend {
 };
 
 struct stats_caller {
+    uint64_t number;
     int64_t uid; /* -1: nobody attests it */
     const char *executable;
+    size_t connections; /* now, as the next two */
+    size_t waiting;
+    size_t running;
     struct stats_totals totals;
 };
 

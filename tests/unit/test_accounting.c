@@ -9,17 +9,22 @@
 #include "journal/accounting.h"
 
 static struct accounting books;
+static struct callers callers;
+static struct caller *a; /* 1000:/bin/a, connected */
 
 static int set_up(void **state UNUSED)
 {
-    accounting_init(&books);
-    return 0;
+    callers_init(&callers);
+    accounting_init(&books, &callers);
+    a = callers_enter(&callers, 1000, "/bin/a");
+    return a ? 0 : -1;
 }
 
 static int tear_down(void **state UNUSED)
 {
+    caller_leave(&callers, a);
     accounting_done(&books);
-    return 0;
+    return callers.users.len == 0 ? 0 : -1;
 }
 
 /* An answered request of 1000:/bin/a, with nothing special about it. */
@@ -27,7 +32,7 @@ static struct report answered(void)
 {
     return (struct report){
         .end = REPORT_DONE,
-        .origin = { .uid = 1000, .label = "/bin/a", .surface = "v1" },
+        .origin = { .caller = a, .surface = "v1" },
         .backend = "main",
         .kind = "mock",
         .prompt_tokens = 10,
@@ -44,7 +49,7 @@ static struct report ended(enum report_end end, enum err error)
 {
     return (struct report){ .end = end,
                             .error = error,
-                            .origin = { .uid = 1000, .label = "/bin/a", .surface = "v1" },
+                            .origin = { .caller = a, .surface = "v1" },
                             .queue_us = -1,
                             .first_text_us = -1,
                             .total_us = -1 };
@@ -53,9 +58,10 @@ static struct report ended(enum report_end end, enum err error)
 static void book_answered(uid_t uid, const char *label)
 {
     struct report r = answered();
-    r.origin.uid = uid;
-    r.origin.label = label;
+    r.origin.caller = callers_enter(&callers, uid, label);
+    assert_non_null(r.origin.caller);
     accounting_book(&books, &r);
+    caller_leave(&callers, r.origin.caller); /* its account is to be found again */
 }
 
 static struct account *first_of(struct ledger *l)
@@ -111,17 +117,17 @@ static void times_that_never_came_are_not_observed(void **state UNUSED)
 /* The bucket that one observation of the whole request's time fell into. */
 static size_t bucket_of(int64_t us)
 {
-    struct accounting a;
+    struct accounting fresh;
     struct report r = answered();
     size_t bucket = 0;
-    accounting_init(&a);
+    accounting_init(&fresh, &callers);
     r.total_us = us;
-    accounting_book(&a, &r);
-    const struct histogram *h = &a.all.latencies[LATENCY_REQUEST];
+    accounting_book(&fresh, &r);
+    const struct histogram *h = &fresh.all.latencies[LATENCY_REQUEST];
     while (!h->counts[bucket])
         bucket++;
     assert_int_equal(h->counts[bucket], 1);
-    accounting_done(&a);
+    accounting_done(&fresh);
     return bucket;
 }
 
@@ -164,7 +170,7 @@ static void callers_are_kept_apart(void **state UNUSED)
     book_answered(1001, "/bin/b");
     book_answered(1000, "/bin/a");
     assert_int_equal(books.callers.accounts.len, 3);
-    assert_string_equal(first_of(&books.callers)->name, "/bin/a");
+    assert_ptr_equal(first_of(&books.callers)->caller, a);
     assert_int_equal(first_of(&books.callers)->totals.requests, 2);
     assert_int_equal(books.all.requests, 4);
 }
@@ -192,8 +198,8 @@ static void the_one_that_asked_longest_ago_makes_room(void **state UNUSED)
     assert_int_equal(books.callers.accounts.len, ACCOUNTED_CALLERS_MAX);
     assert_int_equal(books.callers.others.requests, 1);
     assert_int_equal(books.callers.others.latencies[LATENCY_REQUEST].count, 1);
-    LIST_EACH(struct account, a, &books.callers.accounts, link)
-        assert_string_not_equal(a->name, "/bin/1");
+    LIST_EACH(struct account, kept, &books.callers.accounts, link)
+        assert_string_not_equal(kept->caller->label, "/bin/1");
 }
 
 static void nothing_is_lost_in_between(void **state UNUSED)
@@ -204,19 +210,21 @@ static void nothing_is_lost_in_between(void **state UNUSED)
         snprintf(label, sizeof label, "/bin/%d", i * 7919 % 1000);
         book_answered(1000, label);
     }
-    LIST_EACH(struct account, a, &books.callers.accounts, link)
-        sum += a->totals.completion_tokens;
+    LIST_EACH(struct account, kept, &books.callers.accounts, link)
+        sum += kept->totals.completion_tokens;
     assert_int_equal(sum + books.callers.others.completion_tokens, books.all.completion_tokens);
 }
 
 static void long_names_are_one_account(void **state UNUSED)
 {
-    char label[2 * ACCOUNT_NAME_MAX];
-    memset(label, 'a', sizeof label);
-    label[sizeof label - 1] = '\0';
-    book_answered(1000, label);
-    book_answered(1000, label);
-    assert_int_equal(books.callers.accounts.len, 1);
+    char name[2 * ACCOUNT_NAME_MAX];
+    struct report r = answered();
+    memset(name, 'a', sizeof name);
+    name[sizeof name - 1] = '\0';
+    r.backend = name;
+    accounting_book(&books, &r);
+    accounting_book(&books, &r);
+    assert_int_equal(books.backends.accounts.len, 1);
 }
 
 int main(void)

@@ -55,12 +55,15 @@ static void assert_number(const json_t *line, const char *name, long long want)
     assert_int_equal(json_integer_value(json_object_get(line, name)), want);
 }
 
+static struct caller known = { .uid = 1000, .label = "/bin/a" };
+static struct caller unknown = { .uid = (uid_t)-1, .label = "" };
+
 static struct report answered(const char *surface)
 {
     return (struct report){
         .end = REPORT_DONE,
         .serial = 7,
-        .origin = { 1000, 4711, "/bin/a", surface, "job" },
+        .origin = { &known, 4711, surface, "job" },
         .backend = "main",
         .kind = "mock",
         .stop = STOP_LENGTH,
@@ -104,7 +107,7 @@ static void a_refusal_has_a_code_and_no_numbers(void **state UNUSED)
     struct report r = {
         .end = REPORT_REFUSED,
         .error = ERR_QUEUE_FULL,
-        .origin = { (uid_t)-1, -1, "", "embed", NULL },
+        .origin = { &unknown, -1, "embed", NULL },
         .queue_us = -1,
         .first_text_us = -1,
         .total_us = -1,

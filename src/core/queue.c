@@ -1,0 +1,127 @@
+/*
+ * queue.c - see queue.h.
+ *
+ * A user is on queue.turns, and a caller on its user's turns, exactly while it has requests
+ * that wait.  Who comes to wait goes to the end of the round, so it is served before anybody
+ * is served twice.
+ */
+#include "core/queue.h"
+
+void queue_init(struct queue *q)
+{
+    list_init(&q->requests);
+    list_init(&q->turns);
+}
+
+/* --- turns ------------------------------------------------------------------ */
+
+static struct user *first_user(const struct list *turns)
+{
+    return CONTAINER_OF(list_first(turns), struct user, turn);
+}
+
+static struct caller *first_caller(const struct list *turns)
+{
+    return CONTAINER_OF(list_first(turns), struct caller, turn);
+}
+
+static void to_the_end(struct list *turns, struct link *turn)
+{
+    list_remove(turns, turn);
+    list_append(turns, turn);
+}
+
+void queue_add(struct queue *q, struct request *r)
+{
+    struct caller *c = r->origin.caller;
+    struct user *u = c->user;
+    list_append(&c->waiting, &r->turn);
+    if (c->waiting.len == 1)
+        list_append(&u->turns, &c->turn);
+    if (++u->waiting == 1)
+        list_append(&q->turns, &u->turn);
+    request_move(r, REQUEST_WAITING, &q->requests);
+}
+
+void queue_remove(struct queue *q, struct request *r)
+{
+    struct caller *c = r->origin.caller;
+    struct user *u = c->user;
+    list_remove(&c->waiting, &r->turn);
+    if (c->waiting.len == 0)
+        list_remove(&u->turns, &c->turn);
+    if (--u->waiting == 0)
+        list_remove(&q->turns, &u->turn);
+}
+
+struct request *queue_next(const struct queue *q)
+{
+    if (q->turns.len == 0)
+        return NULL;
+    const struct caller *c = first_caller(&first_user(&q->turns)->turns);
+    return CONTAINER_OF(list_first(&c->waiting), struct request, turn);
+}
+
+void queue_take(struct queue *q, struct request *r)
+{
+    struct caller *c = r->origin.caller;
+    struct user *u = c->user;
+    queue_remove(q, r);
+    if (c->waiting.len > 0)
+        to_the_end(&u->turns, &c->turn);
+    if (u->waiting > 0)
+        to_the_end(&q->turns, &u->turn);
+}
+
+/* --- shares ----------------------------------------------------------------- */
+
+/*
+ * May one that holds `mine` take an entry of one that holds `most`?  The shares of `n` are
+ * those of `total` entries.  One entry has to be worth moving: where the two would only
+ * change places, the next request would move it back.
+ */
+static bool may_take(size_t mine, size_t most, size_t total, size_t n)
+{
+    return mine * n < total && most >= mine + 2;
+}
+
+static struct user *largest_user(const struct queue *q)
+{
+    struct user *most = NULL;
+    LIST_EACH(struct user, u, &q->turns, turn)
+        if (!most || u->waiting > most->waiting)
+            most = u;
+    return most;
+}
+
+static struct caller *largest_caller(const struct user *u)
+{
+    struct caller *most = NULL;
+    LIST_EACH(struct caller, c, &u->turns, turn)
+        if (!most || c->waiting.len > most->waiting.len)
+            most = c;
+    return most;
+}
+
+static struct request *newest_of(const struct caller *c)
+{
+    return CONTAINER_OF(c->waiting.ends.prev, struct request, turn);
+}
+
+struct request *queue_victim(const struct queue *q, const struct caller *c)
+{
+    const struct user *u = c->user;
+    if (q->turns.len == 0)
+        return NULL;
+    const struct user *rich = largest_user(q);
+    size_t users = q->turns.len + (u->waiting == 0);
+    if (may_take(u->waiting, rich->waiting, q->requests.len, users))
+        return newest_of(largest_caller(rich));
+    if (u->waiting == 0)
+        return NULL;
+    const struct caller *richest = largest_caller(u);
+    size_t callers = u->turns.len + (c->waiting.len == 0);
+    if (may_take(c->waiting.len, richest->waiting.len, u->waiting, callers))
+        return newest_of(richest);
+    return NULL;
+}
