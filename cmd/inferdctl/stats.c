@@ -101,13 +101,14 @@ static void show_callers(struct output *out, const json_t *callers)
     size_t i;
     json_t *c;
     if (json_array_size(callers) > 0)
-        output_printf(out, "\n%8s %9s %9s %9s %11s  %s\n", "UID", "REQUESTS", "REFUSED",
-                      "TOKENS IN", "TOKENS OUT", "PROGRAM");
+        output_printf(out, "\n%8s %9s %9s %8s %8s %9s %11s  %s\n", "UID", "REQUESTS", "REFUSED",
+                      "WAITING", "RUNNING", "TOKENS IN", "TOKENS OUT", "PROGRAM");
     json_array_foreach(callers, i, c)
     {
         const json_t *t = json_object_get(c, "totals");
-        output_printf(out, "%8lld %9lld %9lld %9lld %11lld  %s\n", number(c, "uid"),
-                      number(t, "requests"), number(t, "refused"), number(t, "prompt_tokens"),
+        output_printf(out, "%8lld %9lld %9lld %8lld %8lld %9lld %11lld  %s\n", number(c, "uid"),
+                      number(t, "requests"), number(t, "refused"), number(c, "waiting"),
+                      number(c, "running"), number(t, "prompt_tokens"),
                       number(t, "completion_tokens"), text(c, "executable"));
     }
 }

@@ -234,6 +234,15 @@ static struct origin origin_of(const struct conn *c, const char *client_id)
     };
 }
 
+/* As an engine knows it.  Numbers of callers fit as long as anybody will run this. */
+static struct asker asker_of(const struct conn *c)
+{
+    return (struct asker){
+        .uid = (uint32_t)c->peer.uid,
+        .program = c->caller->label[0] ? (uint32_t)c->caller->number : 0,
+    };
+}
+
 /* A request ends here and core never had it: to the books. */
 static void report_refusal(const struct conn *c, uint64_t serial, const char *client_id,
                            enum err code)
@@ -364,7 +373,7 @@ static bool start_job(struct conn *c, uint64_t serial)
     }
     job->conn = c;
     job->surface = c->surface;
-    job->asker = peer_asker(&c->peer);
+    job->asker = asker_of(c);
     job->serial = serial;
     c->job = job;
     c->state = CONN_PARSING;
@@ -398,7 +407,7 @@ static void take_line(struct conn *c, struct slice line)
     }
     set_held(c, line_reader_pending(&c->in));
     struct decoded d;
-    decode_line(c->surface, peer_asker(&c->peer), serial, line.at, line.len, &d);
+    decode_line(c->surface, asker_of(c), serial, line.at, line.len, &d);
     take_decoded(c, serial, &d);
     decoded_done(&d);
 }

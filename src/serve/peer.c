@@ -28,20 +28,6 @@ struct peer peer_of(int fd)
     return (struct peer){ c.uid, c.gid, c.pid, program_of(c.pid) };
 }
 
-/* FNV-1a; two programs of one user that meet in it are taken for one. */
-static uint32_t number_of(const char *program)
-{
-    uint32_t hash = 2166136261u;
-    for (const char *p = program; *p; p++)
-        hash = (hash ^ (uint8_t)*p) * 16777619u;
-    return hash ? hash : 1;
-}
-
-struct asker peer_asker(const struct peer *p)
-{
-    return (struct asker){ .uid = (uint32_t)p->uid, .program = p->exe ? number_of(p->exe) : 0 };
-}
-
 void peer_done(struct peer *p)
 {
     free(TAKE(p->exe));

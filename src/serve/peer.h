@@ -5,8 +5,6 @@
 
 #include <sys/types.h>
 
-#include "proto/request.h"
-
 struct peer {
     uid_t uid;
     gid_t gid;
@@ -18,7 +16,4 @@ struct peer {
  * label for logs and accounts, not a protection: whoever runs as that user can be any.  To
  * be ended with peer_done(). */
 struct peer peer_of(int fd);
-
-/* As an engine knows it; programs that can't be read are one. */
-struct asker peer_asker(const struct peer *p);
 void peer_done(struct peer *p);

@@ -42,8 +42,8 @@ struct stats_backend {
     const struct capabilities *capabilities; /* NULL: it was never ready */
     uint32_t slots;
     size_t running;
-    int pid; /* 0: no process */
-    uint64_t deaths; /* of its process, unasked */
+    int pid;             /* 0: no process */
+    uint64_t deaths;     /* of its process, unasked */
     const char *breaker; /* "closed", "open", "half_open" */
     bool booked;         /* anything was ever asked of it */
     struct stats_totals totals;

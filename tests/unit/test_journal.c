@@ -55,8 +55,8 @@ static void assert_number(const json_t *line, const char *name, long long want)
     assert_int_equal(json_integer_value(json_object_get(line, name)), want);
 }
 
-static struct caller known = { .uid = 1000, .label = "/bin/a" };
-static struct caller unknown = { .uid = (uid_t)-1, .label = "" };
+static struct caller known = { .uid = 1000, .label = (char *)"/bin/a" };
+static struct caller unknown = { .uid = (uid_t)-1, .label = (char *)"" };
 
 static struct report answered(const char *surface)
 {

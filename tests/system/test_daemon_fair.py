@@ -1,0 +1,107 @@
+"""Whose turn it is, and who makes room: this program on one side, inferdctl on the other."""
+import os
+import subprocess
+
+import pytest
+
+from daemon import BIN, PATIENCE, until
+
+
+class Other:
+    """Another program of the same user that asks one thing."""
+
+    def __init__(self, daemon, command):
+        self.process = subprocess.Popen(
+            [BIN / "inferdctl", "generate", "--socket", daemon.path, command],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def answer(self):
+        text, complaint = self.process.communicate(timeout=PATIENCE)
+        assert self.process.returncode == 0, complaint
+        return text.strip()
+
+
+@pytest.fixture
+def other():
+    others = []
+
+    def make(*args):
+        others.append(Other(*args))
+        return others[-1]
+
+    yield make
+    for o in others:
+        o.process.kill()
+        o.process.communicate()
+
+
+def waiting(daemon):
+    with daemon.admin() as admin:
+        return admin.order("stats")["waiting"]
+
+
+def caller(daemon, program):
+    with daemon.admin() as admin:
+        for c in admin.order("stats")["callers"]:
+            if c.get("executable", "").endswith(program):
+                return c
+    return None
+
+
+def queued(daemon, n):
+    """One that holds the only slot, and n that wait behind it."""
+    clients = [daemon.client(f"c{i}") for i in range(n + 1)]
+    for c in clients:
+        c.ask("1", "hold")
+        daemon.settle()
+    assert clients[0].receive()["content"] == "held"
+    assert waiting(daemon) == n
+    return clients
+
+
+def test_who_asks_once_does_not_wait_for_all_that_another_has_sent(start, other):
+    d = start("--active-permits", "1", "--queue-depth", "20")
+    clients = queued(d, 10)
+    o = other(d, "say hi")
+    until(lambda: waiting(d) == 11, "its request waits")
+    clients[0].close()  # the turn of the next of ours
+    assert clients[1].receive()["content"] == "held"
+    clients[1].close()  # and then of the other's
+    assert o.answer() == "hi"
+    assert clients[2].receive()["content"] == "held"
+    assert waiting(d) == 8
+
+
+def test_when_the_queue_is_full_the_newest_of_the_one_with_most_makes_room(start, other):
+    d = start("--active-permits", "1", "--queue-depth", "4")
+    clients = queued(d, 4)
+    o = other(d, "say hi")
+    error = clients[4].error("1")
+    assert error["code"] == "queue_full"
+    assert "this caller had most" in error["message"]
+    clients[4].ask("2", "say no")  # who has most takes nothing back
+    assert clients[4].error("2")["code"] == "queue_full"
+    clients[0].close()
+    assert clients[1].receive()["content"] == "held"
+    clients[1].close()
+    assert o.answer() == "hi"
+    clients[4].ask("3", "say yes")  # its connection is as good as any
+    for c in clients[2:4]:
+        c.close()
+    assert clients[4].answer("3") == "yes"
+
+
+def test_all_connections_of_a_program_are_one_caller(start, other):
+    d = start("--active-permits", "1", "--queue-depth", "20")
+    clients = queued(d, 3)
+    o = other(d, "hold")
+    until(lambda: waiting(d) == 4, "its request waits")
+    o.process.kill()
+    clients.pop().close()  # from now on there are accounts of both
+    theirs = until(lambda: caller(d, "inferdctl"), "an account of the other's")
+    ours = until(lambda: caller(d, os.path.basename(os.readlink("/proc/self/exe"))),
+                 "an account of ours")
+    assert theirs["number"] != ours["number"]
+    assert (theirs["connections"], theirs["waiting"], theirs["running"]) == (0, 0, 0)
+    assert (ours["connections"], ours["waiting"], ours["running"]) == (3, 2, 1)
+    assert ours["totals"]["abandoned"] == theirs["totals"]["abandoned"] == 1
