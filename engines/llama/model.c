@@ -10,13 +10,14 @@
 #include "model.h"
 
 #include <ggml-backend.h>
-#include <gguf.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/log.h"
 #include "base/utf8.h"
 #include "cores.h"
+#include "modelfile.h"
 #include "quiet.h"
 
 enum {
@@ -108,30 +109,25 @@ static FILE *open_again(void)
     return f;
 }
 
-/* Of how many files this is one, by its own word; 1 if it says nothing. */
-static unsigned parts_of_model(FILE *f)
+/* Nothing of the file reaches llama.cpp before this has seen it. */
+static enum err check_file(const char *path, struct modelfile *ret, struct error *error)
 {
-    rewind(f);
-    struct gguf_context *g =
-        gguf_init_from_file_ptr(f, (struct gguf_init_params){ .no_alloc = true });
-    if (!g)
-        return 1;
-    int64_t key = gguf_find_key(g, "split.count");
-    unsigned n =
-        key >= 0 && gguf_get_kv_type(g, key) == GGUF_TYPE_UINT16 ? gguf_get_val_u16(g, key) : 1;
-    gguf_free(g);
-    return n;
+    int fd = ENGINE_MODEL_FD;
+    struct stat st;
+    struct error why;
+    if (fstat(fd, &st) < 0)
+        return fail_sys(error, "cannot read model '%s'", path);
+    CLEANUP(free_ptr) struct window *w = malloc(sizeof *w);
+    if (!w)
+        return fail_nomem(error);
+    window_open(w, window_read_fd, &fd, st.st_size > 0 ? (uint64_t)st.st_size : 0);
+    enum err e = modelfile_check(w, ret, &why);
+    return e ? fail(error, e, "cannot load model '%s': %s", path, why.message) : OK;
 }
 
 /* Why llama.cpp would not load it; its own reason, if it gave one. */
-static enum err explain(FILE *f, const char *path, struct hearsay *said, struct error *error)
+static enum err explain(const char *path, struct hearsay *said, struct error *error)
 {
-    unsigned parts = parts_of_model(f);
-    if (parts > 1)
-        return fail(error, ERR_CONFIG,
-                    "'%s' is one of %u parts of a model; only models in one file can be loaded "
-                    "(llama-gguf-split --merge joins parts)",
-                    path, parts);
     static const char before[] = "error loading model: ";
     char *why = strstr(said->text, before);
     why = why ? why + strlen(before) : said->text;
@@ -143,6 +139,10 @@ static enum err explain(FILE *f, const char *path, struct hearsay *said, struct 
 static enum err load_file(struct worker *w, const char *path, const struct model_options *options,
                           struct llama_model **ret, struct error *error)
 {
+    struct modelfile file;
+    enum err e = check_file(path, &file, error);
+    if (e)
+        return e;
     FILE *f = open_again();
     if (!f)
         return fail_sys(error, "cannot read model '%s'", path);
@@ -154,7 +154,7 @@ static enum err load_file(struct worker *w, const char *path, const struct model
     struct hearsay said;
     quiet_listen(&said);
     *ret = llama_model_load_from_file_ptr(f, params);
-    enum err e = *ret ? OK : explain(f, path, &said, error);
+    e = *ret ? OK : explain(path, &said, error);
     quiet_listen(NULL);
     fclose(f);
     return e;
