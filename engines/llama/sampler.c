@@ -1,9 +1,18 @@
 /*
- * sampler.c - a chain of llama.cpp's samplers, and two checks around it.
+ * sampler.c - our own scan for the best tokens, llama.cpp's samplers for those few.
  *
- * Before: the samplers sort, and sorting what is not comparable may leave the array.
- * After: a grammar that no token can go on with leaves only impossible ones; telling
- * the grammar that one of them was taken would end the process.
+ * What changes single numbers (bias, penalties) is done in place.  Then the scan of
+ * select.h leaves the top_k best, or the one, and llama.cpp's chain does the rest on
+ * these; only a request that wants no top_k, or a huge one, gets an array of the whole
+ * vocabulary.
+ *
+ * Asking a grammar about every token takes milliseconds.  So a token is chosen without it
+ * first and taken if the grammar allows it: what was not cut away by top_k and top_p has
+ * the same chances then as if the grammar had come first.  Otherwise the grammar looks at
+ * the best few hundred, and at all only if what it left of these may not be what counts.
+ *
+ * Telling a grammar that a token was taken which it does not allow would end the process,
+ * so nothing impossible is ever chosen.
  */
 #include "sampler.h"
 
@@ -13,21 +22,47 @@
 
 #include "base/clock.h"
 #include "quiet.h"
+#include "select.h"
 
-struct sampler {
-    struct llama_sampler *chain;
-    int32_t n_vocab;
+enum {
+    TOP_K_SCAN_MAX = 1024, /* beyond it, sorting everything is no slower */
+    GRAMMAR_LOOKS_AT = 512,
 };
 
 /* Below this, dividing by the temperature overflows before it changes anything. */
 static const double coldest = 1e-4;
 
-static uint32_t draw_seed(void)
+/* What the tokens that a grammar was not asked about may weigh, of those that it allows. */
+static const double negligible = 1e-6;
+
+struct penalties {
+    float repeat, presence, frequency;
+    bool off;
+    llama_token recent[PENALTY_TOKENS]; /* a ring */
+    size_t n_taken;
+};
+
+struct sampler {
+    int32_t n_vocab;
+    int32_t top_k; /* 0: all; 1: take the best */
+    double temperature;
+    struct logit_bias *bias; /* owned */
+    size_t n_bias;
+    struct penalties penalties;
+    struct llama_sampler *grammar; /* NULL: none */
+    struct llama_sampler *cut;     /* top_k, for arrays that nobody sorted */
+    struct llama_sampler *draw;    /* the rest; NULL: there is nothing to draw */
+};
+
+/* --- making one -------------------------------------------------------------- */
+
+/* llama.cpp takes one number for "draw a seed"; it is as good as any other here. */
+static uint32_t seed_of(const struct generate *g)
 {
-    uint32_t seed;
-    if (getrandom(&seed, sizeof seed, GRND_NONBLOCK) != (ssize_t)sizeof seed)
+    uint32_t seed = g->seed;
+    if (!g->has_seed && getrandom(&seed, sizeof seed, GRND_NONBLOCK) != (ssize_t)sizeof seed)
         seed = (uint32_t)clock_us();
-    return seed;
+    return seed == LLAMA_DEFAULT_SEED ? 0 : seed;
 }
 
 /* What llama.cpp says of a grammar, as one line; it goes on with the grammar itself. */
@@ -44,51 +79,61 @@ static enum err refuse_grammar(const struct hearsay *said, struct error *error)
                 (int)(len < 80 ? len : 80), what);
 }
 
-static enum err check_grammar(struct slice grammar, struct error *error)
-{
-    if (grammar.len > GRAMMAR_BYTES_MAX)
-        return fail(error, ERR_INVALID_REQUEST, "the grammar has %zu bytes; at most %d",
-                    grammar.len, GRAMMAR_BYTES_MAX);
-    size_t alternatives = 0;
-    for (size_t i = 0; i < grammar.len; i++)
-        alternatives += grammar.at[i] == '|';
-    if (alternatives > GRAMMAR_ALTERNATIVES_MAX)
-        return fail(error, ERR_INVALID_REQUEST,
-                    "the grammar has %zu alternatives ('|'); at most %d", alternatives,
-                    GRAMMAR_ALTERNATIVES_MAX);
-    return OK;
-}
-
 static enum err add_grammar(struct sampler *s, const struct llama_vocab *vocab,
                             struct slice grammar, struct error *error)
 {
-    enum err e = check_grammar(grammar, error);
-    if (e)
-        return e;
+    if (grammar.len == 0)
+        return OK;
     CLEANUP(free_ptr) char *text = strndup(grammar.at, grammar.len);
     if (!text)
         return fail_nomem(error);
     struct hearsay said;
     quiet_listen(&said);
-    struct llama_sampler *g = llama_sampler_init_grammar(vocab, text, "root");
+    s->grammar = llama_sampler_init_grammar(vocab, text, "root");
     quiet_listen(NULL);
-    if (!g)
-        return refuse_grammar(&said, error);
-    llama_sampler_chain_add(s->chain, g);
+    return s->grammar ? OK : refuse_grammar(&said, error);
+}
+
+static enum err add_bias(struct sampler *s, const struct generate *g, struct error *error)
+{
+    if (g->n_logit_bias == 0)
+        return OK;
+    for (size_t i = 0; i < g->n_logit_bias; i++)
+        if (g->logit_bias[i].token >= (uint32_t)s->n_vocab)
+            return fail(error, ERR_INVALID_REQUEST,
+                        "logit_bias names token %u; the model's last one is %d",
+                        g->logit_bias[i].token, s->n_vocab - 1);
+    s->bias = malloc(g->n_logit_bias * sizeof *s->bias);
+    if (!s->bias)
+        return fail_nomem(error);
+    memcpy(s->bias, g->logit_bias, g->n_logit_bias * sizeof *s->bias);
+    s->n_bias = g->n_logit_bias;
     return OK;
 }
 
-static void add_choice(struct llama_sampler *chain, const struct generate *g)
+static void add_penalties(struct penalties *p, const struct generate *g)
 {
-    if (g->temperature < coldest) {
-        llama_sampler_chain_add(chain, llama_sampler_init_greedy());
+    p->repeat = (float)g->repeat_penalty;
+    p->presence = (float)g->presence_penalty;
+    p->frequency = (float)g->frequency_penalty;
+    p->off = p->repeat == 1 && p->presence == 0 && p->frequency == 0;
+}
+
+static void add_draw(struct sampler *s, const struct generate *g)
+{
+    s->temperature = g->temperature;
+    s->top_k = g->top_k < (uint32_t)s->n_vocab ? (int32_t)g->top_k : 0;
+    if (g->temperature < coldest)
+        s->top_k = 1;
+    s->cut = llama_sampler_init_top_k(s->top_k);
+    if (s->top_k == 1)
         return;
-    }
-    int32_t top_k = g->top_k > INT32_MAX ? INT32_MAX : (int32_t)g->top_k;
-    llama_sampler_chain_add(chain, llama_sampler_init_top_k(top_k));
-    llama_sampler_chain_add(chain, llama_sampler_init_top_p((float)g->top_p, 1));
-    llama_sampler_chain_add(chain, llama_sampler_init_temp((float)g->temperature));
-    llama_sampler_chain_add(chain, llama_sampler_init_dist(g->has_seed ? g->seed : draw_seed()));
+    s->draw = llama_sampler_chain_init((struct llama_sampler_chain_params){ .no_perf = true });
+    llama_sampler_chain_add(s->draw, llama_sampler_init_top_p((float)g->top_p, 1));
+    if (g->min_p > 0)
+        llama_sampler_chain_add(s->draw, llama_sampler_init_min_p((float)g->min_p, 1));
+    llama_sampler_chain_add(s->draw, llama_sampler_init_temp((float)g->temperature));
+    llama_sampler_chain_add(s->draw, llama_sampler_init_dist(seed_of(g)));
 }
 
 enum err sampler_new(const struct llama_vocab *vocab, const struct generate *g,
@@ -98,15 +143,15 @@ enum err sampler_new(const struct llama_vocab *vocab, const struct generate *g,
     if (!s)
         return fail_nomem(error);
     s->n_vocab = llama_vocab_n_tokens(vocab);
-    s->chain = llama_sampler_chain_init((struct llama_sampler_chain_params){ .no_perf = true });
-    if (g->grammar.len) {
-        enum err e = add_grammar(s, vocab, g->grammar, error);
-        if (e) {
-            sampler_free(s);
-            return e;
-        }
+    add_penalties(&s->penalties, g);
+    add_draw(s, g);
+    enum err e = add_bias(s, g, error);
+    if (!e)
+        e = add_grammar(s, vocab, g->grammar, error);
+    if (e) {
+        sampler_free(s);
+        return e;
     }
-    add_choice(s->chain, g);
     *ret = s;
     return OK;
 }
@@ -115,28 +160,202 @@ void sampler_free(struct sampler *s)
 {
     if (!s)
         return;
-    llama_sampler_free(s->chain);
+    llama_sampler_free(s->draw);
+    llama_sampler_free(s->cut);
+    llama_sampler_free(s->grammar);
+    free(s->bias);
     free(s);
 }
 
-enum err sampler_next(struct sampler *s, const float *logits, llama_token_data *scratch,
-                      llama_token *ret, struct error *error)
+/* --- single numbers ------------------------------------------------------------- */
+
+static size_t n_recent(const struct penalties *p)
+{
+    return p->n_taken < PENALTY_TOKENS ? p->n_taken : PENALTY_TOKENS;
+}
+
+/* How often recent[i] is there; 0 if it was counted for an earlier place. */
+static int times_recent(const struct penalties *p, size_t i)
+{
+    int times = 0;
+    for (size_t j = 0; j < n_recent(p); j++) {
+        if (p->recent[j] != p->recent[i])
+            continue;
+        if (j < i)
+            return 0;
+        times++;
+    }
+    return times;
+}
+
+/* A repeat penalty above 1 makes every number smaller, on whichever side of 0. */
+static void penalise(const struct penalties *p, float *logits)
+{
+    for (size_t i = 0; i < n_recent(p); i++) {
+        int times = times_recent(p, i);
+        if (times == 0)
+            continue;
+        float *logit = &logits[p->recent[i]];
+        *logit = *logit <= 0 ? *logit * p->repeat : *logit / p->repeat;
+        *logit -= (float)times * p->frequency + p->presence;
+    }
+}
+
+static void adjust(const struct sampler *s, float *logits)
+{
+    for (size_t i = 0; i < s->n_bias; i++)
+        logits[s->bias[i].token] += s->bias[i].bias;
+    if (!s->penalties.off)
+        penalise(&s->penalties, logits);
+}
+
+/* --- choosing ------------------------------------------------------------------ */
+
+/* All of the vocabulary, unsorted; false: there is a NaN. */
+static bool take_all(const struct sampler *s, const float *logits, llama_token_data *ret)
 {
     bool numbers = true;
     for (int32_t i = 0; i < s->n_vocab; i++) {
-        scratch[i] = (llama_token_data){ .id = i, .logit = logits[i] };
+        ret[i] = (llama_token_data){ .id = i, .logit = logits[i] };
         numbers &= !isnan(logits[i]);
     }
-    if (!numbers)
-        return fail(error, ERR_INTERNAL, "the model computed what is no number; it may be damaged");
+    return numbers;
+}
 
-    llama_token_data_array all = { .data = scratch, .size = (size_t)s->n_vocab, .selected = -1 };
-    llama_sampler_apply(s->chain, &all);
-    if (all.selected < 0 || (size_t)all.selected >= all.size ||
-        all.data[all.selected].logit == -INFINITY)
-        return fail(error, ERR_INVALID_REQUEST,
-                    "the grammar can't go on: none of the model's tokens fits");
-    *ret = all.data[all.selected].id;
-    llama_sampler_accept(s->chain, *ret);
+static bool take_best(const struct sampler *s, const float *logits, llama_token_data *ret)
+{
+    int32_t best = select_best(logits, s->n_vocab);
+    if (best >= 0)
+        *ret = (llama_token_data){ .id = best, .logit = logits[best] };
+    return best >= 0;
+}
+
+/* The candidates if there were no grammar; false: there is a NaN. */
+static bool gather(const struct sampler *s, const float *logits, llama_token_data_array *ret)
+{
+    if (s->top_k == 1) {
+        ret->size = 1;
+        return take_best(s, logits, ret->data);
+    }
+    if (s->top_k > 0 && s->top_k <= TOP_K_SCAN_MAX) {
+        ret->size = (size_t)s->top_k;
+        ret->sorted = true;
+        return select_top(logits, s->n_vocab, ret->data, s->top_k);
+    }
+    ret->size = (size_t)s->n_vocab;
+    ret->sorted = false;
+    bool numbers = take_all(s, logits, ret->data);
+    if (numbers)
+        llama_sampler_apply(s->cut, ret);
+    return numbers;
+}
+
+/* One of the candidates; LLAMA_TOKEN_NULL: none is possible. */
+static llama_token choose(const struct sampler *s, llama_token_data_array *from)
+{
+    if (from->size == 0)
+        return LLAMA_TOKEN_NULL;
+    from->selected = 0;
+    if (s->draw)
+        llama_sampler_apply(s->draw, from);
+    if (from->selected < 0 || (size_t)from->selected >= from->size ||
+        !isfinite(from->data[from->selected].logit))
+        return LLAMA_TOKEN_NULL;
+    return from->data[from->selected].id;
+}
+
+/* --- grammar --------------------------------------------------------------------- */
+
+static bool grammar_allows(const struct sampler *s, llama_token token)
+{
+    llama_token_data one = { .id = token };
+    llama_token_data_array array = { .data = &one, .size = 1, .selected = -1 };
+    llama_sampler_apply(s->grammar, &array);
+    return one.logit != -INFINITY;
+}
+
+/* Leave the candidates that the grammar allows, in their order. */
+static void filter(const struct sampler *s, llama_token_data_array *c)
+{
+    size_t kept = 0;
+    llama_sampler_apply(s->grammar, c);
+    for (size_t i = 0; i < c->size; i++)
+        if (c->data[i].logit != -INFINITY)
+            c->data[kept++] = c->data[i];
+    c->size = kept;
+}
+
+/* `kept` were left of the best tokens, the last of which had `least`: can the others be
+ * left out? */
+static bool enough(const struct sampler *s, const llama_token_data_array *kept, float least)
+{
+    size_t wanted = (size_t)(s->top_k ? s->top_k : s->n_vocab);
+    if (kept->size >= wanted)
+        return true;
+    if (kept->size == 0)
+        return false;
+    double warmth = s->temperature > 1 ? s->temperature : 1;
+    double each = exp((double)(least - kept->data[0].logit) / warmth);
+    return each * (double)(wanted - kept->size) < negligible;
+}
+
+/* The candidates that the grammar leaves. */
+static void gather_allowed(const struct sampler *s, const float *logits,
+                           llama_token_data_array *ret)
+{
+    if (s->n_vocab > GRAMMAR_LOOKS_AT) {
+        select_top(logits, s->n_vocab, ret->data, GRAMMAR_LOOKS_AT);
+        ret->size = GRAMMAR_LOOKS_AT;
+        ret->sorted = true;
+        float least = ret->data[GRAMMAR_LOOKS_AT - 1].logit;
+        filter(s, ret);
+        if (enough(s, ret, least)) {
+            llama_sampler_apply(s->cut, ret);
+            return;
+        }
+    }
+    take_all(s, logits, ret->data);
+    ret->size = (size_t)s->n_vocab;
+    ret->sorted = false;
+    filter(s, ret);
+    llama_sampler_apply(s->cut, ret);
+}
+
+static llama_token choose_allowed(const struct sampler *s, const float *logits,
+                                  llama_token_data *scratch)
+{
+    llama_token_data_array allowed = { .data = scratch, .selected = -1 };
+    gather_allowed(s, logits, &allowed);
+    return choose(s, &allowed);
+}
+
+/* --- a token ---------------------------------------------------------------------- */
+
+static void accept(struct sampler *s, llama_token token)
+{
+    struct penalties *p = &s->penalties;
+    p->recent[p->n_taken++ % PENALTY_TOKENS] = token;
+    if (s->grammar)
+        llama_sampler_accept(s->grammar, token);
+}
+
+enum err sampler_next(struct sampler *s, float *logits, llama_token_data *scratch, llama_token *ret,
+                      struct error *error)
+{
+    llama_token_data_array candidates = { .data = scratch, .selected = -1 };
+    adjust(s, logits);
+    if (!gather(s, logits, &candidates))
+        return fail(error, ERR_INTERNAL, "the model computed what is no number; it may be damaged");
+    llama_token token = choose(s, &candidates);
+    if (token == LLAMA_TOKEN_NULL)
+        return fail(error, ERR_INTERNAL, "the model computed no finite number; it may be damaged");
+    if (s->grammar && !grammar_allows(s, token)) {
+        token = choose_allowed(s, logits, scratch);
+        if (token == LLAMA_TOKEN_NULL)
+            return fail(error, ERR_INVALID_REQUEST,
+                        "the grammar can't go on: none of the model's tokens fits");
+    }
+    accept(s, token);
+    *ret = token;
     return OK;
 }

@@ -1,7 +1,11 @@
 /*
  * sampler.h - from the model's numbers to a token, as one request wants it.
  *
- *     grammar -> top_k -> top_p -> temperature -> draw        temperature 0: the best
+ *     logit_bias -> penalties -> grammar -> top_k -> top_p -> min_p -> temperature -> draw
+ *
+ * At temperature 0 the best is taken instead.  Penalties are about the last 64 tokens of
+ * the answer.  Whatever is random is the request's own: the same seed and the same numbers
+ * give the same tokens, whoever else is being served.
  */
 #pragma once
 
@@ -11,21 +15,25 @@
 
 struct sampler;
 
+enum { PENALTY_TOKENS = 64 };
+
 /*
  * `vocab` is borrowed; nothing of `g` is.
  *
- * ERR_INVALID_REQUEST  the grammar is too large, or none
+ * ERR_INVALID_REQUEST  the grammar is too large, or none; logit_bias names a token that
+ *                      the model does not have
  */
 enum err sampler_new(const struct llama_vocab *vocab, const struct generate *g,
                      struct sampler **ret, struct error *error) MUST_USE;
 void sampler_free(struct sampler *s);
 
 /*
- * The next token.  `scratch` has room for the whole vocabulary and may be shared by
- * all samplers of a thread.
+ * The next token.  `logits` is one number for each of the vocabulary's tokens and is
+ * changed.  `scratch` has room for the whole vocabulary and may be shared by all samplers
+ * of a thread.
  *
  * ERR_INVALID_REQUEST  the grammar allows none of the model's tokens here
  * ERR_INTERNAL         the model computed what is no number
  */
-enum err sampler_next(struct sampler *s, const float *logits, llama_token_data *scratch,
-                      llama_token *ret, struct error *error) MUST_USE;
+enum err sampler_next(struct sampler *s, float *logits, llama_token_data *scratch, llama_token *ret,
+                      struct error *error) MUST_USE;

@@ -180,7 +180,7 @@ static void sample(struct scheduler *s, struct slot *slot)
     struct error error;
     enum slot_news news = SLOT_ENDED;
     llama_token token;
-    const float *logits = llama_get_logits_ith(s->model->context, slot->logits_at);
+    float *logits = llama_get_logits_ith(s->model->context, slot->logits_at);
     enum err e = logits ? sampler_next(slot->job->sampler, logits, s->scratch, &token, &error)
                         : fail(&error, ERR_INTERNAL, "the model computed no answer");
     buf_clear(&s->text);
