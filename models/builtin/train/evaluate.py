@@ -142,20 +142,29 @@ def examine(run, seed, per_skill, show):
     right, count, ended = collections.Counter(), collections.Counter(), 0
     for case, reply in zip(cases, replies, strict=True):
         skill, reply, by_itself = case["skill"], reply[1:], reply[0] == "."
-        count[skill] += 1
+        count[skill, case["held"]] += 1
         ended += by_itself
         if by_itself and passes(case["check"], reply):
-            right[skill] += 1
+            right[skill, case["held"]] += 1
         elif show:
-            print(f"  {skill}: {case['messages'][-1]['content']!r}\n    said {reply!r}\n    not  {case['check']['want']!r}")
-    good = True
-    for skill, n in count.items():
-        score, goal = 100 * right[skill] / n, GOALS.get(skill)
-        good &= goal is None or score >= goal
-        print(f"{skill:14} {right[skill]:4} of {n:4}  {score:5.1f} %" + (f"  (goal {goal} %)" if goal else ""))
+            print(f"  {skill}, {case['held']}: {case['messages'][-1]['content']!r}\n    said {reply!r}\n    not  {case['check']['want']!r}")
+    good = report(right, count)
     share = 100 * ended / len(cases)
     print(f"{'ended':14} {ended:4} of {len(cases):4}  {share:5.1f} %  (goal {GOAL_ENDED} %)")
     return good and share >= GOAL_ENDED
+
+
+def report(right, count):
+    """A line per skill; the goal is for all of its cases, the shares behind it are by how they are worded."""
+    good = True
+    for skill in dict.fromkeys(skill for skill, _ in count):
+        kinds = [kind for name, kind in count if name == skill]
+        passed, n = sum(right[skill, k] for k in kinds), sum(count[skill, k] for k in kinds)
+        score, goal = 100 * passed / n, GOALS.get(skill)
+        good &= goal is None or score >= goal
+        shares = ", ".join(f"{k}s {100 * right[skill, k] / count[skill, k]:.0f} %" for k in kinds)
+        print(f"{skill:14} {passed:4} of {n:4}  {score:5.1f} %  {f'(goal {goal} %)' if goal else '':11}  {shares}")
+    return good
 
 
 def main():

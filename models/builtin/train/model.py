@@ -86,4 +86,5 @@ class Model(nn.Module):
         x = self.embedding(ids)
         for layer in self.layers:
             x = layer(x, self.turn[:length], mask)
-        return self.norm(x[wanted]) @ self.embedding.weight.T
+        with torch.autocast("cpu", enabled=False):
+            return self.norm(x[wanted].float()) @ self.embedding.weight.T

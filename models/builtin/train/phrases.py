@@ -19,51 +19,57 @@ class Topic:
     key: str = ""
 
 
-def read_topics(path):
-    macros, topics = {}, []
+def _lines(path):
+    """(place, line) of every line that is neither empty nor a comment nor a macro, and the macros."""
+    macros, lines = {}, []
     for number, line in enumerate(open(path, encoding="utf-8"), 1):
         line = line.strip()
-        if not line or line.startswith("#"):
-            continue
         if macro := re.fullmatch(r"(\$[A-Z]+) = (.+)", line):
-            macros[macro[1]] = macro[2].strip("{}")
-        elif name := re.fullmatch(r"\[([a-z0-9-]+)\]", line):
-            topics.append(Topic(name[1]))
+            macros[macro[1]] = macro[2].removeprefix("{").removesuffix("}")
+        elif line and not line.startswith("#"):
+            lines.append((f"{path}:{number}", line))
+    return lines, macros
+
+
+def _read(path):
+    """Topics by name."""
+    topics = {}
+    lines, macros = _lines(path)
+    for where, line in lines:
+        if name := re.fullmatch(r"\[([a-z0-9_-]+)\]", line):
+            topic = topics[name[1]] = Topic(name[1])
         elif line.startswith("= "):
-            topics[-1].key = re.search(r"\[(.+?)\]", line)[1]
-            topics[-1].answer = line[2:].replace("[", "").replace("]", "")
+            topic.key = re.search(r"\[(.+?)\]", line)[1]
+            topic.answer = line[2:].replace("[", "").replace("]", "")
+        elif line.startswith("! "):
+            topic.held.append(_slots(line[2:], macros, where))
         else:
-            into = topics[-1].train
-            if line.startswith("! "):
-                line, into = line[2:], topics[-1].held
-            into.append(_slots(line, macros, f"{path}:{number}"))
-    for topic in topics:
-        if not (topic.train and topic.held and topic.answer and topic.key):
+            topic.train.append(_slots(line, macros, where))
+    for topic in topics.values():
+        if not (topic.train and topic.held):
             raise ValueError(f"{path}: topic [{topic.name}] is incomplete")
+    return topics
+
+
+def read_topics(path):
+    topics = list(_read(path).values())
+    for topic in topics:
+        if not (topic.answer and topic.key):
+            raise ValueError(f"{path}: topic [{topic.name}] has no answer")
     return topics
 
 
 def read_forms(path):
     """Topics without answers, by name."""
-    forms = {}
-    for number, line in enumerate(open(path, encoding="utf-8"), 1):
-        line = line.strip()
-        if not line or line.startswith("#"):
-            continue
-        if name := re.fullmatch(r"\[([a-z0-9_-]+)\]", line):
-            topic = forms[name[1]] = Topic(name[1])
-        elif line.startswith("! "):
-            topic.held.append(_slots(line[2:], {}, f"{path}:{number}"))
-        else:
-            topic.train.append(_slots(line, {}, f"{path}:{number}"))
-    return forms
+    return _read(path)
 
 
 def _slots(line, macros, where):
     """A pattern as a list of slots, each a list of alternatives."""
     for macro, text in macros.items():
-        line = re.sub(r"(\{[^{}]*)" + re.escape(macro) + r"\b", lambda m: m[1] + text, line)
-        line = re.sub(re.escape(macro) + r"\b", lambda m: "{" + text + "}", line)
+        name = re.escape(macro) + "(?![A-Z])"
+        line = re.sub(r"(\{[^{}]*)" + name, lambda m: m[1] + text, line)
+        line = re.sub(name, lambda m: "{" + text + "}", line)
     if "$" in line:
         raise ValueError(f"{where}: unknown macro in {line!r}")
     parts = re.split(r"(\{[^{}]*\})", line)
@@ -85,3 +91,12 @@ def all_of(slots):
 def normal(text):
     """What is left of a question when case and punctuation do not count."""
     return re.sub(r"[^a-z0-9_. ]+", "", text.lower()).strip(" .")
+
+
+def derives(slots, text):
+    """Whether the pattern stands for the text, spaces and punctuation aside."""
+    def bare(part):
+        return re.sub(r"[^a-z0-9_]", "", part.lower())
+
+    pattern = "".join("(?:" + "|".join(map(bare, slot)) + ")" for slot in slots)
+    return re.fullmatch(pattern, bare(text)) is not None

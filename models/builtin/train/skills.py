@@ -1,18 +1,22 @@
 """One generator per skill: a question, its answer, and how to judge a reply.
 
-Every generator takes a random source and `held`.  With held false it makes a
-training example, with held true one for the evaluation, whose phrasing,
-operands or words no training example uses: all material is divided by `is_held`,
-a hash of the material itself, or by lines of their own (`!` in the text files,
-the second list of a phrase book).
+Every generator takes a random source and `held`.  With held empty it makes a
+training example, otherwise one for the evaluation, whose phrasing, operands or words
+no training example uses.  Material is divided by `is_held`, a hash of the material
+itself.  Phrasing is held out in two ways, which the evaluation reports apart:
+
+  NEW_PATTERN    lines of their own (`!` in the text files), which no trained line derives
+  NEW_SENTENCE   sentences that trained lines derive, one in sixteen by hash
 
 Text between OPEN and CLOSE is material a user would bring along; the tokenizer
 gives its words no tokens of their own.  `plain` removes the marks.
 """
 
 import hashlib
+import math
 import random
 import re
+import string
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +39,9 @@ def without_marked(text):
     return re.sub(f"{OPEN}[^{CLOSE}]*{CLOSE}", " ", text)
 
 
+TRAINED, NEW_PATTERN, NEW_SENTENCE = "", "new pattern", "new sentence"
+
+
 @dataclass
 class Turn:
     question: str
@@ -48,7 +55,22 @@ def is_held(*material):
 
 
 def split(items, held):
-    return [item for item in items if is_held(item) == held]
+    return [item for item in items if is_held(item) == bool(held)]
+
+
+def sentence_is_held(slots, sentence):
+    """Plain lines, which stand for a few sentences only, are trained on as a whole."""
+    return math.prod(map(len, slots)) >= 8 \
+        and hashlib.sha256(phrases.normal(sentence).encode()).digest()[1] % 16 == 0
+
+
+def sentence_of(topic, rng, held):
+    """A sentence that one of the topic's lines stands for."""
+    while True:
+        slots = rng.choice(topic.held if held == NEW_PATTERN else topic.train)
+        sentence = phrases.expand(slots, rng)
+        if held == NEW_PATTERN or sentence_is_held(slots, sentence) == bool(held):
+            return sentence
 
 
 # --- questions with one right answer: facts, small talk, the unknown -----------
@@ -58,9 +80,19 @@ SMALL_TALK = phrases.read_topics(HERE / "smalltalk.txt")
 UNKNOWN = phrases.read_topics(HERE / "unknown.txt")
 GREETINGS = ["Hi, ", "Hello, ", "Please: ", "A question: ", "Tell me: ", "So, ", "Hey, "]
 THANKS = [" Please.", " Thanks!", " Thank you."]
+# What a question of the exam is never put behind.
+OPENINGS = ["Quick question: ", "I wonder: ", "One more thing: ", "Please tell me: ", "Sorry, but ", "My friend asks: ", "Next question: ",
+            "And ", "Well, ", "Now, ", "Ok, ", "Do you know: ", "Just curious: ", "For my notes: ", "inferd question: "]
+
+
+def held_sentences(topic):
+    yield from (q for slots in topic.held for q in phrases.all_of(slots))
+    yield from (q for slots in topic.train for q in phrases.all_of(slots) if sentence_is_held(slots, q))
+
+
 # Every question that an exam may ask about these, whatever it draws.
-HELD_QUESTIONS = {phrases.normal(before + q + after) for t in FACTS + SMALL_TALK + UNKNOWN for slots in t.held
-                  for q in phrases.all_of(slots) for before in ["", *GREETINGS] for after in ["", *THANKS]}
+HELD_QUESTIONS = {phrases.normal(before + q + after) for t in FACTS + SMALL_TALK + UNKNOWN for q in held_sentences(t)
+                  for before in ["", *GREETINGS] for after in ["", *THANKS]}
 
 
 def casual(text, rng):
@@ -105,10 +137,12 @@ def keywords(text, rng):
 
 def ask(topic, rng, held):
     """One question of the topic, as somebody might put it."""
-    question = phrases.expand(rng.choice(topic.held if held else topic.train), rng)
+    question = sentence_of(topic, rng, held)
     if not held and rng.random() < 0.25:
         question = keywords(question, rng)
     question = casual(question, rng)
+    if not held and rng.random() < 0.1:
+        question = rng.choice(OPENINGS) + question[0].lower() + question[1:]
     if not held and rng.random() < 0.06:
         question = typo(question, rng)
     return question
@@ -141,8 +175,10 @@ FORMS = phrases.read_forms(HERE / "forms.txt")
 
 def form(kind, rng, held):
     """A request of that kind, with words in capitals where its material goes."""
-    topic = FORMS[kind]
-    return phrases.expand(rng.choice(topic.held if held else topic.train), rng)
+    sentence = sentence_of(FORMS[kind], rng, held)
+    if len(sentence.split(" ")[0]) > 1 and rng.random() < 0.75:
+        sentence = sentence[0].upper() + sentence[1:]
+    return sentence
 
 
 # --- sums and comparisons ------------------------------------------------------
@@ -168,7 +204,7 @@ def sum_is_held(a, b):
 def operands(rng, is_held_pair, held):
     while True:
         a, b = number(rng), number(rng)
-        if is_held_pair(a, b) == held:
+        if is_held_pair(a, b) == bool(held):
             return a, b
 
 
@@ -202,7 +238,7 @@ def sum_chain(rng, held):
     turns, total = [first], int(first.answer.split(" ")[-1].rstrip("."))
     while len(turns) < 4 and total <= 99 and rng.random() < 0.6:
         b = rng.randrange(100)
-        if sum_is_held(total, b) != held:
+        if sum_is_held(total, b) != bool(held):
             continue
         turns.append(sum_turn(fill(form("more", rng, held), Q=b), total, b))
         total += b
@@ -240,21 +276,29 @@ def read_words(path):
 
 WORDS = read_words(HERE / "words.txt")["all"]
 NAMES = read_words(HERE / "names.txt")
+# Words that have no token of their own: a request's material is copied letter by letter.
+SPELLED = {w.lower() for w in [*WORDS, *NAMES["names"], *NAMES["towns"], *NAMES["animals"], *NAMES["rooms"]]}
 SMALL_WORDS = "the a my is are on in and of to it we you this that for with was not at by from he she they has have".split()
-FACT_WORDS = sorted({w for t in FACTS for w in re.findall(r"[a-z]{3,}", t.answer)})
+COMMON_WORDS = """hello world good name time day new file model local machine please thanks yes no one two three big small word
+text first last never always friend story light dark number half tomorrow morning evening song clock library window letter user
+little slow cloud open close start stop people long short""".split()
 
 
 def invented(rng, held):
-    """A pronounceable word that does not exist."""
+    """A word that does not exist, mostly one that can be pronounced."""
     while True:
+        if rng.random() < 0.15:
+            word = "".join(rng.choice(string.ascii_lowercase) for _ in range(rng.randint(3, 7)))
+            if is_held(word) == bool(held):
+                return word
         word = "".join(rng.choice("bcdfghjklmnprstvwz") + rng.choice("aeiou") + rng.choice(["", "", "n", "r", "l", "s", "t", "m"])
                        for _ in range(rng.choice([1, 2, 2, 3])))
-        if len(word) > 2 and is_held(word) == held:
+        if len(word) > 2 and is_held(word) == bool(held):
             return word
 
 
 def content_word(rng, held):
-    return rng.choice(split_words[held]) if rng.random() < 0.55 else invented(rng, held)
+    return rng.choice(split_words[bool(held)]) if rng.random() < 0.55 else invented(rng, held)
 
 
 split_words = {held: split(WORDS, held) for held in (False, True)}
@@ -274,8 +318,8 @@ def phrase(rng, held, low=1, high=10):
         kind = rng.random()
         if kind < 0.2:
             words.append(rng.choice(SMALL_WORDS))
-        elif kind < 0.27:
-            words.append(rng.choice(FACT_WORDS))
+        elif kind < 0.28:
+            words.append(rng.choice(COMMON_WORDS))
         else:
             words.append(content_word(rng, held))
     words[rng.randrange(count)] = content_word(rng, held)

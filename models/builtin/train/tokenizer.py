@@ -114,16 +114,18 @@ class Tokenizer:
         return cls(bytes(CHAR_BYTE[c] for c in token).decode() for token in tokens[FIRST_BYTE + 256:])
 
 
-def train(texts, always):
+def train(texts, always, never):
     """The most frequent words of the texts, most frequent first, after `always`.
 
-    Single bytes are tokens anyway, and a word with a digit stays spelled.
+    Single bytes are tokens anyway; a word with a digit stays spelled, and so do those in
+    `never`, however they are written: what is copied letter by letter is copied alike.
     """
     counts = collections.Counter(w for text in texts for w in words_of(text))
     chosen = dict.fromkeys(always)
     for word, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
         if len(chosen) == MAX_TOKENS - FIRST_BYTE - 256:
             break
-        if count >= 3 and len(word.encode()) > 1 and not any(c.isdigit() for c in word):
+        spelled = any(c.isdigit() for c in word) or re.sub(r"[^a-z]", "", word.lower()) in never
+        if count >= 3 and len(word.encode()) > 1 and not spelled:
             chosen.setdefault(word)
     return Tokenizer(chosen)

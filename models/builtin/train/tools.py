@@ -79,9 +79,9 @@ def argument(name, rng, held):
 def arguments(tool, rng, held):
     while True:
         out = {name: argument(name, rng, held) for name in tool.parameters}
-        if tool.name == "add_numbers" and skills.sum_is_held(out["a"], out["b"]) != held:
+        if tool.name == "add_numbers" and skills.sum_is_held(out["a"], out["b"]) != bool(held):
             continue
-        if tool.name == "set_timer" and skills.is_held("timer", out["minutes"]) != held:
+        if tool.name == "set_timer" and skills.is_held("timer", out["minutes"]) != bool(held):
             continue
         return out
 
@@ -123,7 +123,7 @@ VERBS = "open close start stop read write show hide move make pick lift lock cle
 def invented_tool(rng, held):
     kinds = {}
     for _ in range(rng.choice([1, 1, 2])):
-        word = rng.choice(skills.split_words[held]) if rng.random() < 0.5 else invented(rng, held)
+        word = rng.choice(skills.split_words[bool(held)]) if rng.random() < 0.5 else invented(rng, held)
         kinds[mark(word)] = rng.choice(["string", "integer"])
     name = mark(f"{rng.choice(VERBS)}_{skills.content_word(rng, held)}")
     about = f"{rng.choice(['Work on', 'Handle', 'Do something with', 'Control'])} the {mark(skills.content_word(rng, held))}"

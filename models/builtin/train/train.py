@@ -1,10 +1,15 @@
-"""Trains the model: python3 train.py DIRECTORY [--chunks N] [--seed N]
+"""Trains the model: python3 train.py DIRECTORY [--chunks N | --minutes N] [--seed N]
 
 The examples come in chunks, each made from the seed and its number just before
 it is used, so no example is seen twice.  After every chunk the whole state goes
 to DIRECTORY/checkpoint.pt; a run that was interrupted goes on from there.  The
 learning rate is constant and falls to zero over the last part.  What is kept in
 the end is the moving average of the weights.
+
+With --minutes, the number of chunks follows from how many were done when the rate has
+to fall; it is in the log then, and the same number given as --chunks makes the same run.
+Matrix products are in bfloat16, which half of the time is enough for on a CPU that
+has instructions for it.
 
 Two processes of one thread each share the weights.  Each computes the gradient
 of its half of a batch and then updates its half of the matrices; they meet twice
@@ -15,6 +20,7 @@ DIRECTORY then also holds words.json (the tokenizer) and log.txt.
 """
 
 import argparse
+import math
 import multiprocessing
 import os
 import random
@@ -43,7 +49,7 @@ from model import Config, Model
 
 WORKERS = 2
 CHUNK = 2000            # conversations
-SHORT, SHORT_WORDS = 0.45, 4     # so long, phrases have only so many words: copying is learned sooner
+SHORT, SHORT_WORDS = 30, 4       # in the first chunks phrases have only so many words: copying is learned sooner
 HALF_BATCH = 1024       # tokens, with padding
 WARM_UP = 60            # steps
 FALL = 0.3             # the part of the run in which the rate falls
@@ -57,7 +63,7 @@ def make_tokenizer(seed):
     texts += [skills.without_marked(chat.render(m, t)) for m, t in sample if t][:2000]
     texts += [t.answer for t in skills.FACTS + skills.SMALL_TALK + skills.UNKNOWN] * 3
     texts = [text for whole in texts for text in whole.replace("<|im_end|>", "\0").replace("<|im_start|>", "\0").split("\0")]
-    return tk.train(texts, ["system", "user", "assistant", "tool"])
+    return tk.train(texts, ["system", "user", "assistant", "tool"], skills.SPELLED)
 
 
 def batches_of(tokenizer, conversations, context, rng):
@@ -110,16 +116,30 @@ class Run:
         self.mean, self.square, self.average = (torch.zeros_like(self.flat).share_memory_() for _ in range(3))
         self.gradients = torch.zeros(WORKERS, len(self.flat)).share_memory_()
         self.losses = torch.zeros(WORKERS).share_memory_()
-        self.chunk, self.step, self.seconds = 0, 0, 0.0
+        self.chunk, self.step, self.tokens, self.seconds = 0, 0, 0, 0.0
+        self.chunks = torch.tensor([0 if args.minutes else args.chunks]).share_memory_()        # 0: not known yet
         if os.path.exists(self.saved):
             state = torch.load(self.saved)
             for name in ("flat", "mean", "square", "average"):
                 getattr(self, name).copy_(state[name])
-            self.chunk, self.step, self.seconds = state["chunk"], state["step"], state["seconds"]
+            self.chunk, self.step, self.tokens, self.seconds = (state[name] for name in ("chunk", "step", "tokens", "seconds"))
+            self.chunks[0] = self.chunks[0] or state["chunks"]
+
+    def more(self):
+        return self.chunks[0] == 0 or self.chunk < self.chunks[0]
+
+    def done(self, part):
+        """How much of the run is behind us, `part` of this chunk included."""
+        return (self.chunk + part) / self.chunks[0].item() if self.chunks[0] else 0.0
+
+    def plan(self):
+        if self.chunks[0] == 0 and self.seconds >= (1 - FALL) * 60 * self.args.minutes:
+            self.chunks[0] = math.ceil(self.chunk / (1 - FALL))
+            self.say(f"the rate falls now, until chunk {self.chunks[0]}")
 
     def save(self):
         torch.save({"flat": self.flat, "mean": self.mean, "square": self.square, "average": self.average, "chunk": self.chunk,
-                    "step": self.step, "seconds": self.seconds, "chunks": self.args.chunks, "seed": self.args.seed}, self.saved + ".new")
+                    "step": self.step, "tokens": self.tokens, "seconds": self.seconds, "chunks": self.chunks[0].item(), "seed": self.args.seed}, self.saved + ".new")
         os.replace(self.saved + ".new", self.saved)
 
     def say(self, text):
@@ -128,27 +148,35 @@ class Run:
             log.write(text + "\n")
 
 
+def gradient(run, rank, batches):
+    """The loss of this worker's batch, as its share of the whole; leaves the gradient in run.gradients."""
+    ids, wanted, targets = batches[rank]
+    run.gradients[rank].zero_()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        logits = run.model(ids, wanted)
+    loss = F.cross_entropy(logits, targets, reduction="sum") / sum(len(b[2]) for b in batches)
+    loss.backward()
+    run.losses[rank] = loss.item()
+
+
 def work(run, rank, barrier):
     torch.set_num_threads(1)
     mine = [place for i, place in enumerate(run.places) if i % WORKERS == rank]
     for p, (_, start, shape) in zip(run.model.parameters(), run.places):
         p.grad = optimizer.view(run.gradients[rank], start, shape)
     cases = corpus.exam(EXAM_SEED, EXAM_CASES)
-    for run.chunk in range(run.chunk, run.args.chunks):
+    excluded = corpus.excluded_by(cases)
+    while run.more():
         began, name = time.monotonic(), f"{run.args.seed} {run.chunk}"
-        conversations = corpus.examples(name, CHUNK, SHORT_WORDS if run.chunk < SHORT * run.args.chunks else 10)
+        conversations = corpus.examples(name, CHUNK, SHORT_WORDS if run.chunk < SHORT else 10, excluded)
         corpus.assert_disjoint(cases, conversations)
         steps = batches_of(run.tokenizer, conversations, run.model.config.context, random.Random(name))
         total, tokens, made = 0.0, 0, time.monotonic() - began
         for number, batches in enumerate(steps):
-            ids, wanted, targets = batches[rank]
-            run.gradients[rank].zero_()
-            loss = F.cross_entropy(run.model(ids, wanted), targets, reduction="sum") / sum(len(b[2]) for b in batches)
-            loss.backward()
-            run.losses[rank] = loss.item()
+            gradient(run, rank, batches)
             barrier.wait()
             run.step += 1
-            scale = scale_at(run.step, (run.chunk + number / len(steps)) / run.args.chunks)
+            scale = scale_at(run.step, run.done(number / len(steps)))
             optimizer.update(run.flat, mine, run.gradients.sum(0), run.mean, run.square, run.step, scale)
             total += run.losses.sum().item()
             barrier.wait()
@@ -158,18 +186,22 @@ def work(run, rank, barrier):
                 if number % 25 == 24:
                     print(f"  step {run.step}, loss {total / (number + 1):.4f} in this chunk, "
                           f"{tokens / (time.monotonic() - began - made):.0f} tokens/s", flush=True)
+        run.chunk += 1
         if rank == 0:
             run.seconds += time.monotonic() - began
-            run.chunk += 1
+            run.tokens += tokens
+            run.plan()
             run.save()
-            run.say(f"chunk {run.chunk} of {run.args.chunks}: step {run.step}, loss {total / len(steps):.4f}, "
-                    f"{run.seconds:.0f} s in all ({made:.0f} s for the examples, {tokens} tokens)")
+            run.say(f"chunk {run.chunk} of {run.chunks[0] or '?'}: step {run.step}, loss {total / len(steps):.4f}, "
+                    f"{run.seconds:.0f} s and {run.tokens} tokens in all ({made:.0f} s for the examples, {tokens} tokens)")
+        barrier.wait()                  # for the plan
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("directory")
     parser.add_argument("--chunks", type=int, default=100)
+    parser.add_argument("--minutes", type=float, help="instead of --chunks: how long it may take")
     parser.add_argument("--seed", type=int, default=1)
     run = Run(parser.parse_args())
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))       # so that the other workers end too
