@@ -135,9 +135,22 @@ def keywords(text, rng):
     return " ".join(kept) if len(kept) > 1 else text
 
 
+SYNONYMS = {}
+for group in [line.split() for line in open(HERE / "synonyms.txt", encoding="utf-8") if not line.startswith("#")]:
+    for word in group:
+        SYNONYMS.setdefault(word, set()).update(set(group) - {word})
+
+
+def with_synonyms(text, rng):
+    """Some of the words that have synonyms are replaced by one."""
+    return " ".join(rng.choice(sorted(SYNONYMS[w])) if w in SYNONYMS and rng.random() < 0.5 else w for w in text.split(" "))
+
+
 def ask(topic, rng, held):
     """One question of the topic, as somebody might put it."""
     question = sentence_of(topic, rng, held)
+    if not held and rng.random() < 0.25:
+        question = with_synonyms(question, rng)
     if not held and rng.random() < 0.25:
         question = keywords(question, rng)
     question = casual(question, rng)
