@@ -214,6 +214,9 @@ static int conclude(enum inferd_status status, const struct inferd_error *error,
         return DONE;
     if (status == INFERD_CANCELLED)
         return interrupt_code();
+    if (status == INFERD_REFUSED && error->retry_after_ms > 0)
+        return complain_with(REFUSED, "%s (%s); try again in about %.1f s", error->message,
+                             error->code, (double)error->retry_after_ms / 1000);
     if (status == INFERD_REFUSED)
         return complain_with(REFUSED, "%s (%s)", error->message, error->code);
     return complain_with(TROUBLE, "%s", error->message);

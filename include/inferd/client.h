@@ -58,6 +58,11 @@ struct inferd_error {
     enum inferd_status status;
     char code[32];     /* "queue_full", "invalid_request", ...; "" unless INFERD_REFUSED */
     char message[512]; /* a sentence for a person; UTF-8, terminated */
+
+    /* With "queue_full": how many requests may wait, and after what time the daemon expects
+     * to have room again.  0 where it does not say. */
+    uint64_t queue_depth;
+    uint64_t retry_after_ms;
 };
 
 enum inferd_role { INFERD_SYSTEM, INFERD_USER, INFERD_ASSISTANT };

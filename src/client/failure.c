@@ -15,6 +15,7 @@ static void tell(struct inferd_error *error, enum inferd_status status, const ch
 {
     error->status = status;
     error->code[0] = '\0';
+    error->queue_depth = error->retry_after_ms = 0;
     int wanted = vsnprintf(error->message, sizeof error->message, fmt, args);
     if (wanted >= (int)sizeof error->message) /* may end inside a character: give up the half */
         error->message[utf8_whole(error->message, sizeof error->message - 1)] = '\0';

@@ -118,6 +118,8 @@ enum inferd_status reply_refusal(const struct reply *reply, struct inferd_error 
         error->status = INFERD_REFUSED;
         copy_member(error->code, sizeof error->code, reply->tree, "code");
         copy_member(error->message, sizeof error->message, reply->tree, "message");
+        error->queue_depth = count(reply->tree, "queue_depth");
+        error->retry_after_ms = count(reply->tree, "retry_after_ms");
     }
     return INFERD_REFUSED;
 }

@@ -5,9 +5,18 @@
  * hold together.  A request that was abandoned is not counted: its place is free at
  * once, although the engine may need a moment to let go of its slot.
  *
- * Without room, one that waits may have to go instead; queue.c says whose.
+ * Without room, one that waits may have to go instead; queue.c says whose.  Who is refused is
+ * told when to come back: when half of the queue is through, so that there is room by then and
+ * still work to do.
  */
 #include "core/core.h"
+
+enum {
+    RETRY_LEAST_MS = 50,
+    RETRY_UNKNOWN_MS = 1000,
+    RETRY_MOST_MS = 60000,
+    SERVICE_WEIGHT = 8, /* a request changes what is expected by an eighth */
+};
 
 static size_t count_running(const struct backend *b)
 {
@@ -44,4 +53,35 @@ enum err core_admit(const struct core *core, const struct caller *c, struct requ
         return fail(error, ERR_QUEUE_FULL, "queue full: %zu requests wait, %zu may",
                     core->queue.requests.len, core->queue_depth);
     return OK;
+}
+
+/* --- when to come back ------------------------------------------------------ */
+
+void core_note_served(struct core *core, int64_t us)
+{
+    if (core->service_us > 0)
+        us = core->service_us + (us - core->service_us) / SERVICE_WEIGHT;
+    core->service_us = us > 0 ? us : 1;
+}
+
+uint32_t core_retry_after_ms(int64_t service_us, size_t waiting, size_t running)
+{
+    if (service_us <= 0)
+        return RETRY_UNKNOWN_MS;
+    double turns = (double)(waiting / 2 + 1) / (double)(running > 0 ? running : 1);
+    double ms = turns * (double)service_us / 1000;
+    if (ms < RETRY_LEAST_MS)
+        return RETRY_LEAST_MS;
+    return ms < RETRY_MOST_MS ? (uint32_t)ms : RETRY_MOST_MS;
+}
+
+struct crowd core_crowd(const struct core *core)
+{
+    size_t running = 0;
+    LIST_EACH(const struct backend, b, &core->backends, link)
+        running += count_running(b);
+    return (struct crowd){
+        .queue_depth = core->queue_depth,
+        .retry_after_ms = core_retry_after_ms(core->service_us, core->queue.requests.len, running),
+    };
 }

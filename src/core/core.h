@@ -85,6 +85,7 @@ struct core {
     size_t queue_depth; /* requests that may wait while every slot is busy */
     struct queue queue;
     struct callers callers;
+    int64_t service_us; /* how long a request runs, the last ones weighing most; 0: not known */
     uint64_t last_serial;
     bool draining;
 };
@@ -156,6 +157,9 @@ struct submission {
 enum err core_submit(struct core *core, const struct submission *submission, struct request **ret,
                      struct error *error) MUST_USE;
 
+/* What to tell one that ERR_QUEUE_FULL refused. */
+struct crowd core_crowd(const struct core *core);
+
 /* Nobody waits for it any more: it leaves the queue at once, or the engine is told to
  * stop.  The sink hears no more; the request is no longer the caller's to name. */
 void core_abandon(struct core *core, struct request *r);
@@ -172,6 +176,13 @@ void core_drain(struct core *core);
  * it; NULL: none.  admit.c */
 enum err core_admit(const struct core *core, const struct caller *c, struct request **ret_victim,
                     struct error *error) MUST_USE;
+
+/* A request has been answered that ran for so long.  admit.c */
+void core_note_served(struct core *core, int64_t us);
+
+/* When half of those that wait have been served, if each takes that long and so many run at a
+ * time; within bounds.  admit.c */
+uint32_t core_retry_after_ms(int64_t service_us, size_t waiting, size_t running);
 
 /* The backend that should take the next request; NULL: none has a free slot now.
  * route.c */

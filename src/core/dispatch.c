@@ -16,6 +16,8 @@ static void report(struct core *core, const struct request *r, const struct outc
                    const struct error *error)
 {
     enum report_end end = !r->sink ? REPORT_ABANDONED : outcome ? REPORT_DONE : REPORT_FAILED;
+    if (end == REPORT_DONE)
+        core_note_served(core, clock_us() - r->started_us);
     struct report report = request_report(r, end, error ? error->code : OK, outcome);
     core->ops->reported(core->owner, &report);
 }

@@ -76,9 +76,9 @@ void queue_take(struct queue *q, struct request *r)
 /* --- shares ----------------------------------------------------------------- */
 
 /*
- * May one that holds `mine` take an entry of one that holds `most`?  The shares of `n` are
- * those of `total` entries.  One entry has to be worth moving: where the two would only
- * change places, the next request would move it back.
+ * May one that holds `mine` take an entry of one that holds `most`?  All `n` who wait hold
+ * `total`; who does not wait has less than its share, whatever that is.  The entry has to be
+ * worth moving: where the two would only change places, the next request moved it back.
  */
 static bool may_take(size_t mine, size_t most, size_t total, size_t n)
 {
@@ -114,14 +114,12 @@ struct request *queue_victim(const struct queue *q, const struct caller *c)
     if (q->turns.len == 0)
         return NULL;
     const struct user *rich = largest_user(q);
-    size_t users = q->turns.len + (u->waiting == 0);
-    if (may_take(u->waiting, rich->waiting, q->requests.len, users))
+    if (may_take(u->waiting, rich->waiting, q->requests.len, q->turns.len))
         return newest_of(largest_caller(rich));
     if (u->waiting == 0)
         return NULL;
     const struct caller *richest = largest_caller(u);
-    size_t callers = u->turns.len + (c->waiting.len == 0);
-    if (may_take(c->waiting.len, richest->waiting.len, u->waiting, callers))
+    if (may_take(c->waiting.len, richest->waiting.len, u->waiting, u->turns.len))
         return newest_of(richest);
     return NULL;
 }

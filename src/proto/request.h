@@ -97,6 +97,12 @@ struct outcome {
     double generate_ms;     /* from the first token to the last */
 };
 
+/* What one that is refused for want of room can go by. */
+struct crowd {
+    size_t queue_depth;      /* how many may wait */
+    uint32_t retry_after_ms; /* when there may be room, as far as can be told */
+};
+
 /* Tokens per second after the prompt was read; 0 if that can't be said. */
 double outcome_speed(const struct outcome *o);
 

@@ -160,6 +160,13 @@ static bool send_scratch(struct conn *c, enum err made)
     return !e;
 }
 
+/* An error frame to scratch; `a` is NULL where it belongs to no request. */
+static enum err put_error(struct conn *c, const struct answer *a, const struct error *error)
+{
+    struct crowd crowd = core_crowd(c->clients->core);
+    return c->surface->put_error(a, error, &crowd, &c->clients->scratch);
+}
+
 /* The client reads too slowly: hold its text where it is made. */
 static void hold_back(struct conn *c)
 {
@@ -217,7 +224,7 @@ static void on_done(struct sink *sink, const struct outcome *outcome, const char
 static void on_failed(struct sink *sink, const struct error *error)
 {
     struct conn *c = CONTAINER_OF(sink, struct conn, sink);
-    finish(c, c->surface->put_error(&c->answer, error, &c->clients->scratch));
+    finish(c, put_error(c, &c->answer, error));
 }
 
 static const struct sink_ops sink_ops = { on_text, on_done, on_failed };
@@ -263,7 +270,7 @@ static void report_refusal(const struct conn *c, uint64_t serial, const char *cl
 /* The client can't be followed any further. */
 static void tell_off(struct conn *c, const struct error *error)
 {
-    if (send_scratch(c, c->surface->put_error(NULL, error, &c->clients->scratch)))
+    if (send_scratch(c, put_error(c, NULL, error)))
         linger(c);
 }
 
@@ -296,7 +303,7 @@ static void refuse_line(struct conn *c, const struct error *error)
 /* Refused, but the conversation goes on: leaves the state at READING. */
 static void refuse(struct conn *c, const struct error *error)
 {
-    enum err made = c->surface->put_error(&c->answer, error, &c->clients->scratch);
+    enum err made = put_error(c, &c->answer, error);
     answer_done(&c->answer);
     c->state = CONN_READING;
     send_scratch(c, made);
@@ -614,7 +621,7 @@ static void tell_not_allowed(struct conn *c, int fd)
     struct error error;
     fail(&error, ERR_INVALID_REQUEST, "user %u is not among those that this daemon serves",
          (unsigned)c->peer.uid);
-    if (!c->surface->put_error(NULL, &error, scratch) &&
+    if (!put_error(c, NULL, &error) &&
         send(fd, scratch->at, scratch->len, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
         log_debug("a caller that is not allowed was gone before it was told");
     buf_clear(scratch);

@@ -68,8 +68,10 @@ struct surface {
                          struct buf *out);
 
     /* `a` is NULL where the error belongs to no request; ERR_PROTOCOL is then the
-     * client's, and its code on the wire invalid_request. */
-    enum err (*put_error)(const struct answer *a, const struct error *error, struct buf *out);
+     * client's, and its code on the wire invalid_request.  `crowd` is told with
+     * ERR_QUEUE_FULL only; NULL: not at all. */
+    enum err (*put_error)(const struct answer *a, const struct error *error,
+                          const struct crowd *crowd, struct buf *out);
 };
 
 extern const struct surface surface_v1;

@@ -286,7 +286,14 @@ static const char *wire_code(const struct answer *a, enum err code)
     return error_wire_name(code == ERR_PROTOCOL && !a ? ERR_INVALID_REQUEST : code);
 }
 
-static enum err put_error(const struct answer *a, const struct error *error, struct buf *out)
+static enum err put_crowd(struct buf *out, const struct crowd *crowd)
+{
+    return buf_printf(out, ",\"queue_depth\":%zu,\"retry_after_ms\":%u", crowd->queue_depth,
+                      crowd->retry_after_ms);
+}
+
+static enum err put_error(const struct answer *a, const struct error *error,
+                          const struct crowd *crowd, struct buf *out)
 {
     size_t before = out->len;
     enum err e = put_head(out, "error", a);
@@ -294,6 +301,8 @@ static enum err put_error(const struct answer *a, const struct error *error, str
         e = buf_printf(out, ",\"code\":\"%s\",\"message\":", wire_code(a, error->code));
     if (!e)
         e = json_put_string(out, error->message, strlen(error->message));
+    if (!e && crowd && error->code == ERR_QUEUE_FULL)
+        e = put_crowd(out, crowd);
     if (!e)
         e = buf_append_str(out, "}\n");
     if (e)

@@ -59,11 +59,11 @@ static void check_error(const struct ask *ask, const struct error *error)
     buf_init(&out, ROOMY);
     REQUIRE(error->code == ERR_PROTOCOL || error->code == ERR_INVALID_REQUEST);
     if (error->code == ERR_PROTOCOL) {
-        REQUIRE(surface_v1.put_error(NULL, error, &out) == OK);
+        REQUIRE(surface_v1.put_error(NULL, error, NULL, &out) == OK);
         check_frame(&out, "error", "", "message", message);
     } else {
         REQUIRE(answer_init(&a, ask) == OK);
-        REQUIRE(surface_v1.put_error(&a, error, &out) == OK);
+        REQUIRE(surface_v1.put_error(&a, error, NULL, &out) == OK);
         check_frame(&out, "error", ask->id, "message", message);
         answer_done(&a);
     }

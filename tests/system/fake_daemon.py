@@ -68,8 +68,8 @@ class Connection:
                       "usage": {"prompt_tokens": 5, "completion_tokens": 2},
                       "stop_reason": "end", "backend": "mock", **more})
 
-    def error(self, id, code, message):
-        self.frame(type="error", id=id, code=code, message=message)
+    def error(self, id, code, message, **more):
+        self.frame(type="error", id=id, code=code, message=message, **more)
 
     def wait_for_hangup(self):
         """Until the client is gone; anything else it does is a mistake."""

@@ -21,7 +21,8 @@ PIECE = C.CFUNCTYPE(C.c_int, C.c_void_p, C.POINTER(C.c_char), C.c_size_t)
 
 
 class Error(C.Structure):
-    _fields_ = [("status", C.c_int), ("code", C.c_char * 32), ("message", C.c_char * 512)]
+    _fields_ = [("status", C.c_int), ("code", C.c_char * 32), ("message", C.c_char * 512),
+                ("queue_depth", C.c_uint64), ("retry_after_ms", C.c_uint64)]
 
 
 class Message(C.Structure):
@@ -260,7 +261,8 @@ def test_a_nul_in_an_answer_cuts_nothing_off(tmp, connect):
 
 def test_a_refusal_has_the_daemons_words_and_the_connection_lives_on(tmp, connect):
     def conversation(c):
-        c.error(c.request()["id"], "queue_full", "queue full")
+        c.error(c.request()["id"], "queue_full", "queue full", queue_depth=10, retry_after_ms=1200)
+        c.error(c.request()["id"], "queue_full", "queue full", retry_after_ms=-1)
         answer_all(c)
 
     with FakeDaemon(tmp / "s", conversation):
@@ -268,6 +270,9 @@ def test_a_refusal_has_the_daemons_words_and_the_connection_lives_on(tmp, connec
         assert client.ask(id=b"q") == REFUSED
         assert (client.error.code, client.error.message) == (b"queue_full", b"queue full")
         assert client.error.status == REFUSED
+        assert (client.error.queue_depth, client.error.retry_after_ms) == (10, 1200)
+        assert client.ask() == REFUSED
+        assert (client.error.queue_depth, client.error.retry_after_ms) == (0, 0)
         assert client.ask() == OK
         client.close()
         client.handle = None

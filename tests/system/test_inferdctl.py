@@ -321,6 +321,13 @@ def test_a_refusal_ends_with_1(ctl, daemon):
     assert run.err == "inferdctl: the engine died (backend_unavailable)\n"
 
 
+def test_a_full_queue_says_when_to_try_again(ctl, daemon):
+    daemon(lambda c: c.error(c.request()["id"], "queue_full", "queue full", retry_after_ms=1240))
+    run = ctl("generate", "x")
+    assert run.code == 1
+    assert run.err == "inferdctl: queue full (queue_full); try again in about 1.2 s\n"
+
+
 def test_an_answer_that_breaks_off_ends_with_2(ctl, daemon):
     daemon(lambda c: c.tokens(c.request(), "half an ans"))
     run = ctl("generate", "x")

@@ -669,9 +669,24 @@ static void an_error_has_its_code_and_sentence(void **state UNUSED)
     struct rig rig;
     struct error error = { ERR_QUEUE_FULL, "\"queue\" full" };
     set_up(&rig, "{\"id\":\"a\"," HI "}");
-    assert_int_equal(surface_v1.put_error(&rig.a, &error, &rig.out), OK);
+    assert_int_equal(surface_v1.put_error(&rig.a, &error, NULL, &rig.out), OK);
     expect_out(&rig, "{\"type\":\"error\",\"id\":\"a\",\"code\":\"queue_full\","
                      "\"message\":\"\\\"queue\\\" full\"}\n");
+    tear_down(&rig);
+}
+
+static void a_full_queue_says_when_to_come_back(void **state UNUSED)
+{
+    static const struct crowd crowd = { .queue_depth = 10, .retry_after_ms = 1200 };
+    struct rig rig;
+    struct error full = { ERR_QUEUE_FULL, "full" }, other = { ERR_INTERNAL, "no" };
+    set_up(&rig, "{\"id\":\"a\"," HI "}");
+    assert_int_equal(surface_v1.put_error(&rig.a, &full, &crowd, &rig.out), OK);
+    expect_out(&rig, "{\"type\":\"error\",\"id\":\"a\",\"code\":\"queue_full\","
+                     "\"message\":\"full\",\"queue_depth\":10,\"retry_after_ms\":1200}\n");
+    assert_int_equal(surface_v1.put_error(&rig.a, &other, &crowd, &rig.out), OK);
+    expect_out(&rig, "{\"type\":\"error\",\"id\":\"a\",\"code\":\"internal\","
+                     "\"message\":\"no\"}\n");
     tear_down(&rig);
 }
 
@@ -682,7 +697,7 @@ static void an_error_of_no_request_has_no_id_and_is_the_clients(void **state UNU
     struct ask ask;
     buf_init(&out, ROOMY);
     assert_int_equal(hear("[]", &ask, &error), ERR_PROTOCOL);
-    assert_int_equal(surface_v1.put_error(NULL, &error, &out), OK);
+    assert_int_equal(surface_v1.put_error(NULL, &error, NULL, &out), OK);
     assert_int_equal(buf_append(&out, "", 1), OK);
     assert_string_equal(out.at, "{\"type\":\"error\",\"id\":\"\",\"code\":\"invalid_request\","
                                 "\"message\":\"decode: a request must be a JSON object\"}\n");
@@ -695,7 +710,7 @@ static void with_a_request_a_broken_protocol_is_ours(void **state UNUSED)
     struct rig rig;
     struct error error = { ERR_PROTOCOL, "an engine said nonsense" };
     set_up(&rig, "{\"id\":\"a\"," HI "}");
-    assert_int_equal(surface_v1.put_error(&rig.a, &error, &rig.out), OK);
+    assert_int_equal(surface_v1.put_error(&rig.a, &error, NULL, &rig.out), OK);
     expect_out(&rig, "{\"type\":\"error\",\"id\":\"a\",\"code\":\"internal\","
                      "\"message\":\"an engine said nonsense\"}\n");
     tear_down(&rig);
@@ -714,7 +729,7 @@ static void what_does_not_fit_leaves_nothing_behind(void **state UNUSED)
         assert_int_equal(surface_v1.put_text(&rig.a, TEXT_ANSWER, s, &tight), ERR_FRAME_TOO_LARGE);
         assert_int_equal(surface_v1.put_done(&rig.a, &outcome, "mock", &tight),
                          ERR_FRAME_TOO_LARGE);
-        assert_int_equal(surface_v1.put_error(&rig.a, &error, &tight), ERR_FRAME_TOO_LARGE);
+        assert_int_equal(surface_v1.put_error(&rig.a, &error, NULL, &tight), ERR_FRAME_TOO_LARGE);
         assert_int_equal(tight.len, 0);
         buf_done(&tight);
     }
@@ -756,6 +771,7 @@ int main(void)
         cmocka_unit_test(every_end_has_its_name),
         cmocka_unit_test(a_speed_beyond_measure_is_still_json),
         cmocka_unit_test(an_error_has_its_code_and_sentence),
+        cmocka_unit_test(a_full_queue_says_when_to_come_back),
         cmocka_unit_test(an_error_of_no_request_has_no_id_and_is_the_clients),
         cmocka_unit_test(with_a_request_a_broken_protocol_is_ours),
         cmocka_unit_test(what_does_not_fit_leaves_nothing_behind),
