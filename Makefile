@@ -16,9 +16,9 @@ setup:  ## install what is missing and build llama.cpp, once
 	@$(SETUP)
 
 test: all  ## build, and run all tests but the long ones
-	@ctest --preset dev -LE long
+	@ctest --preset dev -LE 'long|soak'
 
-test-long: all  ## the long tests, too
+test-long: all  ## all tests: half an hour and more
 	@ctest --preset dev
 
 demo: all  ## start a daemon, ask it a question, show its state, stop it
@@ -31,10 +31,10 @@ bench: all  ## measure, side by side with others, and print the figures
 	@bench/fetch
 
 asan: setup  ## the tests under AddressSanitizer and UndefinedBehaviorSanitizer
-	@cmake --preset asan && cmake --build --preset asan && ctest --preset asan -LE 'long|timing'
+	@cmake --preset asan && cmake --build --preset asan && ctest --preset asan -LE 'long|soak|timing'
 
 tsan: setup  ## the tests under ThreadSanitizer
-	@cmake --preset tsan && cmake --build --preset tsan && ctest --preset tsan -LE 'long|timing'
+	@cmake --preset tsan && cmake --build --preset tsan && ctest --preset tsan -LE 'long|soak|timing'
 
 release: setup  ## what gets installed, in build-release/
 	@cmake --preset release && cmake --build --preset release
