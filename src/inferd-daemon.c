@@ -20,6 +20,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "daemon/check.h"
@@ -199,6 +200,18 @@ static void on_backend_changed(void *owner, struct backend *b)
         give_up(d, backend_why(b));
 }
 
+static void on_breaker_changed(void *owner, struct backend *b)
+{
+    struct daemon *d = owner;
+    enum breaker_state state = breaker_state(&b->breaker, clock_ms());
+    journal_breaker(&d->journal, b->name, b->kind, breaker_state_name(state));
+    if (state == BREAKER_OPEN)
+        log_warn("backend '%s' has failed %d times: it is left alone for %d s", b->name,
+                 BREAKER_FAILURES, BREAKER_REST_MS / 1000);
+    else
+        log_info("backend '%s' does not fail any more", b->name);
+}
+
 static void on_backend_prepares(void *owner, struct backend *b, const char *line, size_t len,
                                 struct error *why)
 {
@@ -237,6 +250,7 @@ static const struct core_ops core_ops = {
     .reported = on_reported,
     .engine_died = on_engine_died,
     .backend_changed = on_backend_changed,
+    .breaker_changed = on_breaker_changed,
     .backend_prepares = on_backend_prepares,
 };
 

@@ -87,8 +87,18 @@ static void show_backend(struct output *out, const json_t *b)
     if (text(b, "accelerator")[0])
         output_printf(out, "%-12s %s%s%s\n", "accelerator", text(b, "accelerator"),
                       text(b, "cpu_variant")[0] ? ", CPU variant " : "", text(b, "cpu_variant"));
+    if (number(b, "threads") > 0)
+        output_printf(out, "%-12s %lld, %lld for prompts; on %s\n", "threads", number(b, "threads"),
+                      number(b, "batch_threads"), text(b, "device"));
     if (number(b, "n_ctx") > 0)
         output_printf(out, "%-12s %lld tokens per request\n", "context", number(b, "n_ctx"));
+    const json_t *context = json_object_get(b, "context");
+    if (context)
+        output_printf(out, "%-12s %lld of %lld tokens; %lld of %lld prompt tokens came from it\n",
+                      "kept", number(context, "used"), number(context, "size"),
+                      number(context, "cached_tokens"), number(context, "prompt_tokens"));
+    if (text(b, "breaker")[0] && strcmp(text(b, "breaker"), "closed") != 0)
+        output_printf(out, "%-12s %s: it failed too often\n", "breaker", text(b, "breaker"));
     output_printf(out, "%-12s %lld of %lld in use; its engine died %lld times\n", "slots",
                   number(b, "running"), number(b, "slots"), number(b, "deaths"));
     output_printf(out, "%-12s %lld requests, %lld tokens in, %lld out\n", "so far",

@@ -48,6 +48,8 @@
     X(MISMATCH,             "internal")                             \
     /* it is not there */                                           \
     X(NOT_FOUND,            "internal")                             \
+    /* no descriptors, processes or memory now; later there may be */ \
+    X(EXHAUSTED,            "internal")                             \
     /* the disk has too little room */                              \
     X(NO_SPACE,             "internal")
 /* clang-format on */

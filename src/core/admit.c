@@ -37,18 +37,19 @@ static bool has_room(const struct core *core)
     return taken < room;
 }
 
-enum err core_admit(const struct core *core, const struct caller *c, struct request **ret_victim,
-                    struct error *error)
+enum err core_admit(const struct core *core, const struct submission *s,
+                    struct request **ret_victim, struct error *error)
 {
     if (core->draining)
         return fail(error, ERR_BACKEND_UNAVAILABLE, "the daemon is shutting down");
-    if (!core_has_hope(core))
-        return fail(error, ERR_BACKEND_UNAVAILABLE, "no backend available");
+    enum err e = core_can_wait(core, s->needs, error);
+    if (e)
+        return e;
 
     *ret_victim = NULL;
     if (has_room(core))
         return OK;
-    *ret_victim = queue_victim(&core->queue, c);
+    *ret_victim = queue_victim(&core->queue, s->origin.caller);
     if (!*ret_victim)
         return fail(error, ERR_QUEUE_FULL, "queue full: %zu requests wait, %zu may",
                     core->queue.requests.len, core->queue_depth);

@@ -126,9 +126,12 @@ static enum err make_missing(struct core *core, const struct backend_setup *setu
         struct backend *b = core_find_backend(core, setups[i].engine.name);
         if (b && is_as_wanted(b, &setups[i]))
             continue;
+        const struct backend *before = b;
         enum err e = backend_new(core, &setups[i], &b, error);
         if (e)
             return e;
+        if (before)
+            engine_inherit(b->engine, before->engine);
         list_append(made, &b->link);
     }
     return OK;
@@ -199,6 +202,11 @@ enum err core_unload(struct core *core, const char *name, struct error *error)
         return e;
     b->prepared = PREPARE_UNLOADED;
     b->able = old->able;
+    b->deaths = old->deaths;
+    /* Whoever starts one that has failed has done something about it. */
+    if (backend_state(old) != ENGINE_FAILED)
+        b->breaker = breaker_inherit(&old->breaker);
+    engine_inherit(b->engine, old->engine);
     list_insert_before(&core->backends, &old->link, &b->link);
     retire(core, old);
     core_retire_idle(core);
@@ -229,18 +237,20 @@ enum err core_load(struct core *core, const char *name, struct error *error)
     return OK;
 }
 
-void core_load_on_demand(struct core *core)
+bool core_load_on_demand(struct core *core, unsigned needs)
 {
     struct backend *unloaded = NULL;
     LIST_EACH(struct backend, b, &core->backends, link) {
-        enum engine_state state = backend_state(b);
-        if (state != ENGINE_FAILED && state != ENGINE_STOPPED)
-            return; /* that one will serve */
-        if (!unloaded && b->prepared == PREPARE_UNLOADED)
+        if (!core_will_serve(b, needs))
+            continue;
+        if (b->prepared != PREPARE_UNLOADED)
+            return false;
+        if (!unloaded)
             unloaded = b;
     }
     if (unloaded)
         load(unloaded);
+    return unloaded != NULL;
 }
 
 /* --- the end ---------------------------------------------------------------- */

@@ -3,7 +3,7 @@
  *
  *     submit --> admit.c: is there room?  --> waiting
  *                queue.c: whose turn is it?    |
- *                route.c: who could serve?     |
+ *                route.c: who could serve?     |     breaker.c: and who is better left alone?
  *             dispatch.c: hand over  <---------+
  *                         events    --> the request's sink
  *
@@ -12,6 +12,7 @@
  */
 #pragma once
 
+#include "core/breaker.h"
 #include "core/queue.h"
 #include "link/engine.h"
 #include "link/job.h"
@@ -49,12 +50,13 @@ struct backend {
         PREPARE_FAILED,
         PREPARE_UNLOADED, /* not wanted until somebody needs it */
     } prepared;
-    struct job *job;          /* while PREPARE_RUNNING; owned by itself */
-    struct error why_not;     /* PREPARE_FAILED */
-    struct engine *engine;    /* owned */
-    struct list running;      /* of requests, RUNNING and CANCELLING */
-    uint64_t deaths;          /* of its engine's process, unasked */
-    int64_t used_ms;          /* when it last had work to do */
+    struct job *job;       /* while PREPARE_RUNNING; owned by itself */
+    struct error why_not;  /* PREPARE_FAILED */
+    struct engine *engine; /* owned */
+    struct list running;   /* of requests, RUNNING and CANCELLING */
+    uint64_t deaths;       /* of its engine's process, unasked */
+    int64_t used_ms;       /* when it last had work to do */
+    struct breaker breaker;
     struct capabilities able; /* as it said when it was ready last, also while unloaded */
 };
 
@@ -68,6 +70,9 @@ struct core_ops {
     /* A backend's state or phase has changed. */
     void (*backend_changed)(void *owner, struct backend *b);
 
+    /* Its breaker has tripped, or closed. */
+    void (*breaker_changed)(void *owner, struct backend *b);
+
     /* What its preparation says, a line at a time; see job.h.  A line that says why it
      * failed fills `why`. */
     void (*backend_prepares)(void *owner, struct backend *b, const char *line, size_t len,
@@ -77,7 +82,7 @@ struct core_ops {
 struct core {
     const struct core_ops *ops;
     void *owner;
-    struct list backends; /* owned; the first that is ready serves */
+    struct list backends; /* owned; the first that is ready, and can, serves */
     struct list retired;  /* owned; backends that end when what they work on has */
     uv_timer_t reaper;
     uv_timer_t idle;
@@ -140,6 +145,7 @@ struct submission {
     uint64_t serial;
     char *order; /* the encoded `generate` */
     size_t order_len;
+    unsigned needs; /* see enum need; what needs nothing is served by anybody */
     struct sink *sink;
     struct origin origin; /* copied */
 };
@@ -172,10 +178,10 @@ void core_drain(struct core *core);
 
 /* --- between the files of this folder -------------------------------------- */
 
-/* Is there room for one more of that caller?  `ret_victim` is the request that has to go for
- * it; NULL: none.  admit.c */
-enum err core_admit(const struct core *core, const struct caller *c, struct request **ret_victim,
-                    struct error *error) MUST_USE;
+/* Is there room for one more of that caller, and may what it needs be waited for?
+ * `ret_victim` is the request that has to go for it; NULL: none.  admit.c */
+enum err core_admit(const struct core *core, const struct submission *s,
+                    struct request **ret_victim, struct error *error) MUST_USE;
 
 /* A request has been answered that ran for so long.  admit.c */
 void core_note_served(struct core *core, int64_t us);
@@ -184,12 +190,27 @@ void core_note_served(struct core *core, int64_t us);
  * time; within bounds.  admit.c */
 uint32_t core_retry_after_ms(int64_t service_us, size_t waiting, size_t running);
 
-/* The backend that should take the next request; NULL: none has a free slot now.
- * route.c */
-struct backend *core_route(struct core *core);
+/* The backend that should take a request with such needs; NULL: none has a free slot for it
+ * now.  route.c */
+struct backend *core_route(struct core *core, unsigned needs);
+
+/* Could anybody take anything now?  route.c */
+bool core_has_free_slot(const struct core *core);
+
+/* May such a request wait, since somebody will serve it soon?  ERR_BACKEND_UNAVAILABLE:
+ * every backend that could has failed, or is left alone by its breaker.  route.c */
+enum err core_can_wait(const struct core *core, unsigned needs, struct error *error) MUST_USE;
+
+/* Can this backend, now or soon, do what is needed?  route.c */
+bool core_will_serve(const struct backend *b, unsigned needs);
 
 /* Will any backend ever serve again by itself?  route.c */
 bool core_has_hope(const struct core *core);
+
+/* The engine has said how a request ended (DONE or ERROR), or has died: what that means for
+ * the backend's breaker.  route.c */
+void core_judge(struct backend *b, const struct event *event);
+void core_judge_death(struct backend *b, const struct engine_end *end);
 
 /* The backend of that name; NULL.  configure.c */
 struct backend *core_find_backend(const struct core *core, const char *name);
@@ -200,8 +221,9 @@ bool core_is_retiring(const struct core *core, const char *name);
 /* Something may have come to its end on a retired backend.  configure.c */
 void core_retire_idle(struct core *core);
 
-/* Nobody else could serve: wake an unloaded backend.  configure.c */
-void core_load_on_demand(struct core *core);
+/* If nobody else will serve a request with such needs, wake an unloaded backend that could.
+ * True if one was.  configure.c */
+bool core_load_on_demand(struct core *core, unsigned needs);
 
 /* From now on, unload what is not used.  idle.c */
 void core_watch_idle(struct core *core);

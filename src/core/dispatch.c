@@ -66,23 +66,39 @@ static void hand_over(struct backend *b, struct request *r)
     b->used_ms = clock_ms();
     r->started_us = clock_us();
     request_move(r, REQUEST_RUNNING, &b->running);
+    breaker_began(&b->breaker, b->used_ms, r->serial);
     engine_generate(b->engine, order, r->order_len);
+}
+
+static bool may_start(void *core, const struct request *r)
+{
+    return core_route(core, r->needs) != NULL;
+}
+
+static bool has_needs(void *needs, const struct request *r)
+{
+    return r->needs == *(unsigned *)needs;
+}
+
+/* Start what those who have these needs wait for, and end them if there is nothing to wait
+ * for.  Either may tell others, who come back here. */
+static void see_to(struct core *core, unsigned needs)
+{
+    struct error error;
+    if (core_load_on_demand(core, needs))
+        return;
+    while (core->queue.needing[needs] > 0 && core_can_wait(core, needs, &error))
+        end(core, queue_next(&core->queue, has_needs, &needs), NULL, &error);
 }
 
 void core_pump(struct core *core)
 {
-    struct backend *b;
     struct request *r;
-    while ((r = queue_next(&core->queue)) && (b = core_route(core)))
-        hand_over(b, r);
-
-    if (core->queue.requests.len)
-        core_load_on_demand(core);
-    if (core->queue.requests.len && !core_has_hope(core)) {
-        struct error error;
-        fail(&error, ERR_BACKEND_UNAVAILABLE, "no backend available");
-        end_waiting(core, &error);
-    }
+    while (core_has_free_slot(core) && (r = queue_next(&core->queue, may_start, core)))
+        hand_over(core_route(core, r->needs), r);
+    for (unsigned needs = 0; core->queue.requests.len > 0 && needs < NEED_MASKS; needs++)
+        if (core->queue.needing[needs] > 0)
+            see_to(core, needs);
 }
 
 /* --- from the engine -------------------------------------------------------- */
@@ -108,6 +124,7 @@ static void on_news(void *owner, const struct event *event)
         return;
     }
     bool done = event->kind == EVENT_DONE;
+    core_judge(b, event);
     end(b->core, r, done ? &event->outcome : NULL, done ? NULL : &event->error);
     if (b->retired)
         core_retire_idle(b->core);
@@ -119,6 +136,7 @@ static void on_died(void *owner, const struct engine_end *end)
     struct backend *b = owner;
     b->deaths++;
     b->core->ops->engine_died(b->core->owner, b, end);
+    core_judge_death(b, end);
 }
 
 static void on_lost(void *owner, const struct error *why)
@@ -198,7 +216,7 @@ enum err core_submit(struct core *core, const struct submission *submission, str
                      struct error *error)
 {
     struct request *victim;
-    enum err e = core_admit(core, submission->origin.caller, &victim, error);
+    enum err e = core_admit(core, submission, &victim, error);
     if (e) {
         free(submission->order);
         return e;

@@ -9,21 +9,12 @@
 
 void queue_init(struct queue *q)
 {
+    *q = (struct queue){ 0 };
     list_init(&q->requests);
     list_init(&q->turns);
 }
 
 /* --- turns ------------------------------------------------------------------ */
-
-static struct user *first_user(const struct list *turns)
-{
-    return CONTAINER_OF(list_first(turns), struct user, turn);
-}
-
-static struct caller *first_caller(const struct list *turns)
-{
-    return CONTAINER_OF(list_first(turns), struct caller, turn);
-}
 
 static void to_the_end(struct list *turns, struct link *turn)
 {
@@ -35,6 +26,7 @@ void queue_add(struct queue *q, struct request *r)
 {
     struct caller *c = r->origin.caller;
     struct user *u = c->user;
+    q->needing[r->needs]++;
     list_append(&c->waiting, &r->turn);
     if (c->waiting.len == 1)
         list_append(&u->turns, &c->turn);
@@ -47,6 +39,7 @@ void queue_remove(struct queue *q, struct request *r)
 {
     struct caller *c = r->origin.caller;
     struct user *u = c->user;
+    q->needing[r->needs]--;
     list_remove(&c->waiting, &r->turn);
     if (c->waiting.len == 0)
         list_remove(&u->turns, &c->turn);
@@ -54,12 +47,15 @@ void queue_remove(struct queue *q, struct request *r)
         list_remove(&q->turns, &u->turn);
 }
 
-struct request *queue_next(const struct queue *q)
+struct request *queue_next(const struct queue *q,
+                           bool (*may)(void *context, const struct request *r), void *context)
 {
-    if (q->turns.len == 0)
-        return NULL;
-    const struct caller *c = first_caller(&first_user(&q->turns)->turns);
-    return CONTAINER_OF(list_first(&c->waiting), struct request, turn);
+    LIST_EACH(const struct user, u, &q->turns, turn)
+        LIST_EACH(const struct caller, c, &u->turns, turn)
+            LIST_EACH(struct request, r, &c->waiting, turn)
+                if (may(context, r))
+                    return r;
+    return NULL;
 }
 
 void queue_take(struct queue *q, struct request *r)

@@ -20,8 +20,9 @@
 #include "core/request.h"
 
 struct queue {
-    struct list requests; /* all that wait, oldest first */
-    struct list turns;    /* of users that wait, the next to be served first */
+    struct list requests;       /* all that wait, oldest first */
+    struct list turns;          /* of users that wait, the next to be served first */
+    size_t needing[NEED_MASKS]; /* how many of them have such needs */
 };
 
 void queue_init(struct queue *q);
@@ -29,8 +30,9 @@ void queue_init(struct queue *q);
 /* A NEW request is WAITING. */
 void queue_add(struct queue *q, struct request *r);
 
-/* The one to be served next; NULL: none waits. */
-struct request *queue_next(const struct queue *q);
+/* The one to be served next of those that may be now; NULL: none of those that wait. */
+struct request *queue_next(const struct queue *q,
+                           bool (*may)(void *context, const struct request *r), void *context);
 
 /* It is served: its user and its caller go to the end of their rounds.  What it becomes
  * next is for the caller of this to say, with request_move(), at once. */

@@ -65,6 +65,7 @@ struct request {
     uint64_t serial;
     char *order; /* the encoded `generate`; NULL once the engine has it */
     size_t order_len;
+    unsigned needs;          /* of its backend: see enum need */
     struct sink *sink;       /* borrowed; NULL once nobody listens */
     struct backend *backend; /* that runs it; NULL before */
     struct origin origin;    /* its id is owned, its caller held; the surface's name outlives it */

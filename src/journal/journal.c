@@ -137,6 +137,18 @@ void journal_backend(struct journal *j, const char *backend, const char *kind, c
     writer_add(j->writer, &r);
 }
 
+void journal_breaker(struct journal *j, const char *backend, const char *kind, const char *state)
+{
+    struct record r;
+    bool open = strcmp(state, "open") == 0;
+    if (!begin(j, &r, "engine", open ? LOG_WARN : LOG_INFO, "breaker_changed"))
+        return;
+    record_text(&r, "backend", backend);
+    record_text(&r, "kind", kind);
+    record_text(&r, "state", state);
+    writer_add(j->writer, &r);
+}
+
 /* "SIGSEGV" */
 static const char *signal_name(int number, char *ret, size_t size)
 {

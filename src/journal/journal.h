@@ -61,6 +61,9 @@ void journal_admin_op(struct journal *j, const char *op, uid_t uid, pid_t pid, e
 void journal_backend(struct journal *j, const char *backend, const char *kind, const char *state,
                      enum err code);
 
+/* breaker_changed: "open" or "closed" */
+void journal_breaker(struct journal *j, const char *backend, const char *kind, const char *state);
+
 /* engine_died: an engine's process has ended, and nobody had asked it to. */
 struct engine_death {
     const char *backend;

@@ -185,13 +185,23 @@ static int spawn(struct child *c, const char *program, int socket, int model_fd)
     return uv_spawn(c->stream.io->loop, &c->process, &options);
 }
 
+enum err fail_start(struct error *error, int number, const char *what, const char *path)
+{
+    static const int shortages[] = { EMFILE, ENFILE, EAGAIN, ENOMEM, ENOBUFS };
+    enum err code = ERR_SYSTEM;
+    for (size_t i = 0; i < ARRAY_LEN(shortages); i++)
+        if (number == shortages[i])
+            code = ERR_EXHAUSTED;
+    return fail(error, code, "%s '%s': %s", what, path, strerror(number));
+}
+
 enum err child_start(struct io *io, const char *program, int model_fd, size_t max_payload,
                      const struct child_ops *ops, void *owner, struct child **ret,
                      struct error *error)
 {
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-        return fail_sys(error, "cannot make a socket for '%s'", program);
+        return fail_start(error, errno, "cannot make a socket for", program);
     CLEANUP(close_fd) int ours = pair[0];
     CLEANUP(close_fd) int theirs = pair[1];
 
@@ -212,7 +222,7 @@ enum err child_start(struct io *io, const char *program, int model_fd, size_t ma
         c->open_handles = 2; /* uv_spawn() leaves its handle to be closed, too */
         stream_close(&c->stream, stream_closed);
         uv_close((uv_handle_t *)&c->process, process_closed);
-        return fail(error, ERR_SYSTEM, "cannot start '%s': %s", program, uv_strerror(failed));
+        return fail_start(error, -failed, "cannot start", program);
     }
     c->open_handles = 2;
     stream_want_read(&c->stream, true);

@@ -28,9 +28,15 @@ struct child_ops {
     void (*ended)(void *owner, const struct child_end *end);
 };
 
+/* `what` could not be done with `path`, as `number` (of errno) says: ERR_EXHAUSTED where it
+ * may work later, else ERR_SYSTEM. */
+enum err fail_start(struct error *error, int number, const char *what, const char *path);
+
 /*
  * Start `program` (an absolute path) in "/" with an environment of our own choice.
  * `model_fd` becomes its descriptor 4; -1 is none.  It stays the caller's.
+ *
+ * ERR_EXHAUSTED  there are no descriptors, processes or memory for it now
  */
 enum err child_start(struct io *io, const char *program, int model_fd, size_t max_payload,
                      const struct child_ops *ops, void *owner, struct child **ret,

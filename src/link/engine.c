@@ -14,7 +14,9 @@
  *
  * Starting again: at once after a SIGILL, with the CPU variant it ran on avoided;
  * otherwise after a pause that doubles with each death.  An engine that reached
- * READY and stayed for a minute has earned a fresh start.
+ * READY and stayed for a minute has earned a fresh start.  One that dies again and again
+ * before it is READY, or within seconds of it, is given up.  What can't be started because
+ * the machine is short of something is no death: it is tried until it works.
  */
 #include "link/engine.h"
 
@@ -36,7 +38,9 @@ enum {
     BACKOFF_FIRST_MS = 100,
     BACKOFF_MAX_MS = 30000,
     STEADY_MS = 60000,    /* READY for so long: earlier deaths are forgotten */
+    SETTLED_MS = 10000,   /* READY for so long: a death is not one of a loop */
     START_DEATHS_MAX = 5, /* in a row without ever getting READY */
+    SOON_DEATHS_MAX = 8,  /* in a row before it had settled */
 };
 
 /* What makes a file the one that was verified. */
@@ -66,6 +70,7 @@ struct engine {
     int64_t start_at;      /* RESTARTING: when the pause is over */
     unsigned deaths;       /* since it was last steady: sets the pause */
     unsigned start_deaths; /* in a row without READY */
+    unsigned soon_deaths;  /* in a row before it had settled */
 
     int64_t pinged_at; /* 0: no answer is outstanding */
     int64_t next_ping;
@@ -129,7 +134,7 @@ static enum err open_model(struct engine *e, int *ret_fd, struct error *error)
         return OK;
     CLEANUP(close_fd) int fd = open(e->setup.model_path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
-        return fail_sys(error, "cannot open the model '%s'", e->setup.model_path);
+        return fail_start(error, errno, "cannot open the model", e->setup.model_path);
     struct stat st;
     if (fstat(fd, &st) < 0)
         return fail_sys(error, "cannot read the model '%s'", e->setup.model_path);
@@ -313,27 +318,46 @@ static void explain(struct engine *e, const struct child_end *end)
              e->setup.name, end->status);
 }
 
+static void count_death(struct engine *e, bool was_ready)
+{
+    int64_t ready_for = was_ready ? clock_ms() - e->ready_since : 0;
+    if (ready_for >= STEADY_MS)
+        e->deaths = 0;
+    if (ready_for >= SETTLED_MS)
+        e->soon_deaths = 0;
+    e->deaths++;
+    e->soon_deaths++;
+    e->start_deaths += !was_ready;
+}
+
+/* Files that are wrong and engines that say no will say no again; so does, after a while,
+ * what dies each time. */
+static bool is_final(struct engine *e)
+{
+    if (e->why.code == ERR_MISMATCH || e->why.code == ERR_CONFIG ||
+        e->start_deaths >= START_DEATHS_MAX)
+        return true;
+    if (e->soon_deaths < SOON_DEATHS_MAX)
+        return false;
+    fail(&e->why, e->why.code, "%.400s, as it did %u times in a row", e->why.message,
+         e->soon_deaths);
+    return true;
+}
+
 static void on_ended(void *owner, const struct child_end *end)
 {
     struct engine *e = owner;
     bool was_ready = e->state == ENGINE_READY;
     const char *variant = was_ready ? e->capabilities.cpu_variant : e->phase.cpu_variant;
-    struct engine_end told = { child_pid(e->child), end->signal, end->status, was_ready };
+    bool faulted = end->signal == SIGILL && avoid_variant(e, variant);
+    struct engine_end told = { child_pid(e->child), end->signal, end->status, was_ready, faulted };
     e->child = NULL;
     explain(e, end);
     e->ops->died(e->owner, &told);
 
-    if (was_ready && clock_ms() - e->ready_since >= STEADY_MS)
-        e->deaths = 0;
-    bool faulted = end->signal == SIGILL && avoid_variant(e, variant);
-    if (!faulted) {
-        e->deaths++;
-        e->start_deaths += !was_ready;
-    }
-
-    /* Files that are wrong and engines that say no will say no again. */
-    bool final = e->why.code == ERR_MISMATCH || e->why.code == ERR_CONFIG ||
-                 e->start_deaths >= START_DEATHS_MAX;
+    if (!faulted)
+        count_death(e, was_ready);
+    bool final = is_final(e);
     if (!final)
         schedule_restart(e, faulted ? 0 : backoff_ms(e->deaths));
     /* What was lost is told in the new state: nobody may be sent here meanwhile. */
@@ -366,7 +390,14 @@ static void start(struct engine *e)
     e->usage = (struct usage){ 0 };
     note_progress(e);
 
-    if (start_process(e, &error)) {
+    enum err failed = start_process(e, &error);
+    if (failed == ERR_EXHAUSTED) {
+        e->why = error;
+        schedule_restart(e, backoff_ms(++e->deaths));
+        set_state(e, ENGINE_RESTARTING);
+        return;
+    }
+    if (failed) {
         e->why = error;
         set_state(e, ENGINE_FAILED);
         return;
@@ -468,6 +499,18 @@ void engine_start(struct engine *e)
 {
     if (e->state == ENGINE_STOPPED || e->state == ENGINE_FAILED)
         start(e);
+}
+
+void engine_inherit(struct engine *heir, const struct engine *from)
+{
+    const char *ours = heir->setup.model_sha256, *theirs = from->setup.model_sha256;
+    if (ours && theirs && strcmp(ours, theirs) == 0) {
+        heir->verified = from->verified;
+        heir->is_verified = from->is_verified;
+    }
+    memcpy(heir->avoided, from->avoided, sizeof heir->avoided);
+    heir->n_avoided = from->n_avoided;
+    heir->was_ever_ready = from->was_ever_ready;
 }
 
 enum engine_state engine_state(const struct engine *e)

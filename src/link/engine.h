@@ -6,7 +6,8 @@
  *     STOPPED --> STARTING --> READY --> (death) ------> RESTARTING
  *                      |                                      ^
  *                      +-- died or too slow ------------------+
- *                      +-- said it can't, or died too often --> FAILED
+ *                      +-- said it can't --------------------> FAILED
+ *                                  died too often, before or soon after READY --> FAILED
  *
  *   STOPPED     no process, and none wanted
  *   STARTING    a process is verifying, probing or loading; `phase` says where
@@ -40,6 +41,7 @@ struct engine_end {
     int signal; /* that killed it; 0 if it exited */
     int status; /* its exit code */
     bool was_ready;
+    bool excused; /* a CPU variant was at fault, which is avoided from now on */
 };
 
 struct engine_ops {
@@ -78,6 +80,10 @@ void engine_free(struct engine *e);
 
 /* STOPPED or FAILED: start it.  What goes wrong is told by `changed`. */
 void engine_start(struct engine *e);
+
+/* `heir` has not been started: let it know what the engine that it replaces found out about
+ * the model's file and this machine's CPU variants. */
+void engine_inherit(struct engine *heir, const struct engine *from);
 
 enum engine_state engine_state(const struct engine *e);
 

@@ -54,3 +54,33 @@ double outcome_speed(const struct outcome *o)
         return 0;
     return (double)(o->completion_tokens - 1) * 1000 / o->generate_ms;
 }
+
+/* --- needs ------------------------------------------------------------------ */
+
+unsigned generate_needs(const struct generate *g)
+{
+    return NEED_TEXT | (g->grammar.len ? NEED_GRAMMAR : 0);
+}
+
+unsigned capabilities_lack(const struct capabilities *c, unsigned needs)
+{
+    unsigned has = 0;
+    has |= c->v2 || !(c->embed || c->rerank) ? NEED_TEXT : 0;
+    has |= c->grammar ? NEED_GRAMMAR : 0;
+    has |= c->tools ? NEED_TOOLS : 0;
+    has |= c->vision ? NEED_VISION : 0;
+    has |= c->audio ? NEED_AUDIO : 0;
+    has |= c->embed ? NEED_EMBED : 0;
+    has |= c->rerank ? NEED_RERANK : 0;
+    return needs & ~has;
+}
+
+const char *need_name(unsigned needs)
+{
+#define X(name, text)                                                                              \
+    if (needs & NEED_##name)                                                                       \
+        return text;
+    NEED_LIST(X)
+#undef X
+    return "";
+}

@@ -122,6 +122,38 @@ struct capabilities {
     uint32_t slots;       /* requests that run at a time */
 };
 
+/* clang-format off */
+#define NEED_LIST(X)                                                              \
+    X(TEXT,    "text")    /* an answer in words: what only embeds or reranks has none */ \
+    X(GRAMMAR, "grammar")                                                         \
+    X(TOOLS,   "tools")                                                           \
+    X(VISION,  "vision")                                                          \
+    X(AUDIO,   "audio")                                                           \
+    X(EMBED,   "embed")                                                           \
+    X(RERANK,  "rerank")
+/* clang-format on */
+
+/* What a request needs of the backend that serves it, as bits of a mask. */
+enum need {
+#define X(name, text) NEED_INDEX_##name,
+    NEED_LIST(X)
+#undef X
+#define X(name, text) NEED_##name = 1 << NEED_INDEX_##name,
+        NEED_LIST(X)
+#undef X
+#define X(name, text) +1
+            NEED_MASKS = 1 << (0 NEED_LIST(X)), /* so many there are, and each is less */
+#undef X
+};
+
+unsigned generate_needs(const struct generate *g);
+
+/* Those of `needs` that such a backend has not. */
+unsigned capabilities_lack(const struct capabilities *c, unsigned needs);
+
+/* "vision": the first of them; "" for none. */
+const char *need_name(unsigned needs);
+
 /* What a backend makes of its context, as its engine says now and then. */
 struct usage {
     uint64_t context_used; /* tokens that are kept in it, and how many there could be */

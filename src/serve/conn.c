@@ -315,6 +315,7 @@ static enum err submit(struct conn *c, uint64_t serial, struct decoded *d, struc
         .serial = serial,
         .order = TAKE(d->order),
         .order_len = d->order_len,
+        .needs = d->needs,
         .sink = &c->sink,
         .origin = origin_of(c, d->ask.id),
     };

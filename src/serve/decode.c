@@ -26,6 +26,7 @@ void decode_line(const struct surface *surface, struct asker asker, uint64_t ser
     ret->ask.generate.asker = asker;
     if (!ret->e)
         ret->e = encode_order(serial, ret);
+    ret->needs = generate_needs(&ret->ask.generate);
     generate_done(&ret->ask.generate);
 }
 

@@ -15,6 +15,7 @@ struct decoded {
     struct ask ask;     /* its text is gone: the order has it */
     char *order;        /* OK: the encoded `generate`; owned */
     size_t order_len;
+    unsigned needs; /* OK: see enum need */
 };
 
 /* End `ret` with decoded_done(), whatever came of it. */

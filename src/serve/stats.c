@@ -70,10 +70,12 @@ static struct stats_backend backend_of(const struct backend *b, const struct acc
         .kind = b->kind,
         .state = state_name(b),
         .capabilities = c->slots > 0 ? c : NULL,
+        .usage = *engine_usage(b->engine),
         .slots = b->slots,
         .running = b->running.len,
         .pid = engine_pid(b->engine),
         .deaths = b->deaths,
+        .breaker = breaker_state_name(breaker_state(&b->breaker, clock_ms())),
         .sha256 = b->setup.engine.model_sha256,
     };
     if (state == ENGINE_RESTARTING || state == ENGINE_FAILED)

@@ -137,9 +137,23 @@ static json_t *totals_tree(const struct stats_totals *t, bool counts)
 static bool set_capabilities(json_t *tree, const struct capabilities *c)
 {
     return set_text(tree, "model", c->model) && set_text(tree, "accelerator", c->accelerator) &&
-           set_text(tree, "cpu_variant", c->cpu_variant) &&
+           set_text(tree, "device", c->device) && set_text(tree, "cpu_variant", c->cpu_variant) &&
+           set_number(tree, "threads", c->threads) &&
+           set_number(tree, "batch_threads", c->batch_threads) &&
            set(tree, "gpu_layers", json_integer(c->gpu_layers)) &&
            set_number(tree, "n_ctx", c->n_ctx);
+}
+
+/* Left out by those that keep no context. */
+static bool set_usage(json_t *tree, const struct usage *u)
+{
+    if (u->context_size == 0)
+        return true;
+    json_t *context =
+        json_pack("{sI sI sI sI}", "used", (json_int_t)u->context_used, "size",
+                  (json_int_t)u->context_size, "prompt_tokens", (json_int_t)u->prompt_tokens,
+                  "cached_tokens", (json_int_t)u->cached_tokens);
+    return set(tree, "context", context); /* taken, on failure too */
 }
 
 static json_t *backend_tree(const struct stats_backend *b)
@@ -152,6 +166,7 @@ static json_t *backend_tree(const struct stats_backend *b)
                 set_text(tree, "breaker", b->breaker) &&
                 set_number(tree, "pid", (uint64_t)b->pid) &&
                 (!b->capabilities || set_capabilities(tree, b->capabilities)) &&
+                set_usage(tree, &b->usage) &&
                 (!b->booked || set(tree, "totals", totals_tree(&b->totals, true)));
     return made ? TAKE(tree) : NULL;
 }

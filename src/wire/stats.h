@@ -40,6 +40,7 @@ struct stats_backend {
     const char *why;   /* it is in no better state */
     const char *sha256;
     const struct capabilities *capabilities; /* NULL: it was never ready */
+    struct usage usage;                      /* zeros: it said nothing of it */
     uint32_t slots;
     size_t running;
     int pid;             /* 0: no process */

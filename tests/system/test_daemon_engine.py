@@ -1,6 +1,7 @@
 """Engines that die: what runs on them ends once, what waits survives, and there is a new
 one soon."""
 import os
+import resource
 import signal
 import time
 
@@ -111,7 +112,8 @@ def test_a_prompt_that_kills_its_engine_each_time(start):
 
 
 def test_an_engine_that_always_dies_is_not_started_in_a_frenzy(start):
-    """With a loop of crashes the daemon stays, backs off, and says what it does."""
+    """With a loop of crashes the daemon stays and backs off.  What fails at last, although it was
+    ready each time, is started again by whoever reloads."""
     d = start()
     admin = d.admin()
     admin.await_status("ready")
@@ -124,8 +126,32 @@ def test_an_engine_that_always_dies_is_not_started_in_a_frenzy(start):
     took = time.monotonic() - began
     # Four starts without any pause would take a few hundredths of a second.
     assert took > 0.5, f"four deaths in {took:.2f} s"
-    assert d.process.poll() is None
-    serves(d, within=60)
+    for _ in range(4):
+        seen.add(until(d.engines, "the next engine", 60)[0])
+        d.kill_engine()
+        until(lambda: not any(e in seen for e in d.engines()), "the engine is gone")
+    admin.await_status("failed")
+    assert "died of Killed, as it did 8 times in a row" in d.stderr()
+    with d.client() as c:
+        c.ask("1", "say hi")
+        assert c.error("1")["message"] == "no backend available"
+    assert admin.order("reload")["ok"]
+    serves(d)
+
+
+def test_an_engine_that_cannot_be_started_now_is_started_later(start):
+    """Without descriptors there is no socket for it; that passes."""
+    d = start()
+    c, admin = d.client(), d.admin()
+    admin.await_status("ready")
+    limits = resource.prlimit(d.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(d.pid, resource.RLIMIT_NOFILE, (3, limits[1]))
+    d.kill_engine()
+    until(lambda: "cannot make a socket for" in d.stderr(), "it can't be started")
+    c.ask("1", "say hi")
+    resource.prlimit(d.pid, resource.RLIMIT_NOFILE, limits)
+    assert c.answer("1") == "hi"
+    assert "has failed" not in d.stderr()
 
 
 def test_two_backends_die_apart(start):

@@ -68,10 +68,12 @@ def test_stats_count_what_was_asked(d, admin):
         bounds = stats["bounds"][name]
         assert bounds == sorted(bounds) and len(bounds) == len(latency["counts"]) - 1
     assert totals["latencies"]["inter_token"]["count"] == 2
-    backend, = stats["backends"]
+    until(lambda: "context" in admin.order("stats")["backends"][0], "its engine tells, too")
+    backend, = admin.order("stats")["backends"]
     assert (backend["name"], backend["kind"], backend["state"], backend["slots"],
             backend["running"], backend["pid"]) == ("a", "mock", "ready", 2, 0, d.engine())
     assert backend["totals"]["requests"] == 3
+    assert (backend["breaker"], backend["context"]["size"] > 0) == ("closed", True)
     caller, = stats["callers"]
     assert caller["uid"] == os.getuid()
     assert caller["executable"] == os.path.realpath(sys.executable)
@@ -85,7 +87,7 @@ def test_stats_count_the_deaths_of_an_engine(d, admin):
     assert admin.order("stats")["backends"][0]["deaths"] == 1
     admin.order("unload", backend="a")
     until(lambda: not d.engines(), "its process ends")
-    assert admin.order("stats")["backends"][0]["deaths"] == 0, "that was no death"
+    assert admin.order("stats")["backends"][0]["deaths"] == 1, "that was no death"
 
 
 def test_stats_list_what_is_in_hand(d, admin):

@@ -64,10 +64,15 @@ static void ask_often(const char *name, int n)
         ask(name);
 }
 
+static bool anybody(void *context UNUSED, const struct request *r UNUSED)
+{
+    return true;
+}
+
 /* Serve one; it is the serial's. */
 static uint64_t serve(char name[3])
 {
-    struct request *r = queue_next(&queue);
+    struct request *r = queue_next(&queue, anybody, NULL);
     assert_non_null(r);
     const struct caller *c = r->origin.caller;
     uint64_t which = r->serial;
@@ -119,7 +124,7 @@ static size_t count(const char *name)
 
 static void nobody_waits_at_first(void **state UNUSED)
 {
-    assert_null(queue_next(&queue));
+    assert_null(queue_next(&queue, anybody, NULL));
 }
 
 static void one_caller_s_are_served_in_order(void **state UNUSED)
@@ -128,7 +133,23 @@ static void one_caller_s_are_served_in_order(void **state UNUSED)
     ask_often("Aa", 5);
     for (uint64_t i = 1; i <= 5; i++)
         assert_int_equal(serve(name), i);
-    assert_null(queue_next(&queue));
+    assert_null(queue_next(&queue, anybody, NULL));
+}
+
+static bool is_third(void *context UNUSED, const struct request *r)
+{
+    return r->serial == 3;
+}
+
+static void who_may_not_start_is_passed_over(void **state UNUSED)
+{
+    char name[3];
+    ask_often("Aa", 4);
+    struct request *r = queue_next(&queue, is_third, NULL);
+    assert_int_equal(r->serial, 3);
+    end(r);
+    assert_null(queue_next(&queue, is_third, NULL));
+    assert_int_equal(serve(name), 1);
 }
 
 static void users_take_turns_whatever_they_have(void **state UNUSED)
@@ -181,7 +202,7 @@ static void who_leaves_last_is_forgotten(void **state UNUSED)
     ask("Ba");
     end(only);
     assert_served("Ba");
-    assert_null(queue_next(&queue));
+    assert_null(queue_next(&queue, anybody, NULL));
     ask("Aa");
     assert_served("Aa");
 }
@@ -330,6 +351,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(nobody_waits_at_first),
         TEST(one_caller_s_are_served_in_order),
+        TEST(who_may_not_start_is_passed_over),
         TEST(users_take_turns_whatever_they_have),
         TEST(programs_share_what_their_user_gets),
         TEST(who_comes_late_is_served_within_a_round),

@@ -97,6 +97,19 @@ static void what_a_backend_has_not_is_left_out(void **state UNUSED)
     assert_true(json_equal(json_array_get(json_object_get(tree, "backends"), 0), want));
 }
 
+static void what_a_backend_keeps_is_told(void **state UNUSED)
+{
+    struct stats_backend b = { .name = "a", .kind = "mock", .state = "ready" };
+    b.usage = (struct usage){ 10, 100, 7, 3 };
+    struct stats s = { .version = "1", .state = "ready", .backends = &b, .n_backends = 1 };
+    CLEANUP(json_drop) json_t *tree = reply(&s);
+    CLEANUP(json_drop)
+    json_t *want =
+        json_pack("{si si si si}", "used", 10, "size", 100, "prompt_tokens", 7, "cached_tokens", 3);
+    const json_t *told = json_array_get(json_object_get(tree, "backends"), 0);
+    assert_true(json_equal(json_object_get(told, "context"), want));
+}
+
 static void a_program_with_a_strange_path_harms_nobody(void **state UNUSED)
 {
     struct stats_caller c = { .uid = -1, .executable = "/bin/\xff\xfe" };
@@ -144,6 +157,7 @@ int main(void)
         cmocka_unit_test(without_a_count_there_is_no_quantile),
         cmocka_unit_test(errors_are_told_by_the_names_that_clients_see),
         cmocka_unit_test(what_a_backend_has_not_is_left_out),
+        cmocka_unit_test(what_a_backend_keeps_is_told),
         cmocka_unit_test(a_program_with_a_strange_path_harms_nobody),
         cmocka_unit_test(bounds_are_told_once),
         cmocka_unit_test(callers_are_told_without_counts),
