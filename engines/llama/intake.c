@@ -44,6 +44,7 @@ void job_free(struct job *job)
         return;
     free(job->prompt);
     sampler_free(job->sampler);
+    reply_done(&job->reply);
     free(job);
 }
 
@@ -52,7 +53,9 @@ void job_free(struct job *job)
 static void prepare(const struct model *model, const struct generate *g, struct job *job)
 {
     job->max_tokens = g->max_tokens;
-    enum err e = sampler_new(model->vocab, g, &job->sampler, &job->error);
+    enum err e = reply_init(&job->reply, g, &job->error);
+    if (!e)
+        e = sampler_new(model->vocab, g, &job->sampler, &job->error);
     struct hearsay unheard; /* it may quote the messages */
     quiet_listen(&unheard);
     if (!e)

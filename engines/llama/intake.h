@@ -10,6 +10,7 @@
 
 #include "inbox.h"
 #include "model.h"
+#include "reply.h"
 #include "sampler.h"
 
 struct intake;
@@ -25,6 +26,7 @@ struct job {
     llama_token *prompt; /* owned */
     size_t n_prompt;
     struct sampler *sampler; /* owned */
+    struct reply reply;
     uint32_t max_tokens;
 };
 

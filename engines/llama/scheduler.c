@@ -15,8 +15,6 @@
 #include "base/log.h"
 #include "slot.h"
 
-enum { TEXT_MAX = 2 * ANSWER_BYTES_MAX }; /* of one token; never reached */
-
 struct scheduler {
     struct worker *worker;     /* borrowed */
     struct intake *intake;     /* borrowed */
@@ -27,7 +25,7 @@ struct scheduler {
     bool draining;
     struct llama_batch batch;
     llama_token_data *scratch; /* for the samplers */
-    struct buf text;
+    struct told told;
 };
 
 /* --- the end of a request ---------------------------------------------------- */
@@ -175,6 +173,17 @@ static void build_batch(struct scheduler *s)
     offer_all(s, true, room);
 }
 
+static void tell(struct scheduler *s, const struct slot *slot)
+{
+    const struct told *t = &s->told;
+    uint64_t serial = slot->job->serial;
+    if (t->thinking.len)
+        worker_text(s->worker, serial, TEXT_THINKING,
+                    (struct slice){ t->thinking.at, t->thinking.len });
+    if (t->answer.len)
+        worker_text(s->worker, serial, TEXT_ANSWER, (struct slice){ t->answer.at, t->answer.len });
+}
+
 static void sample(struct scheduler *s, struct slot *slot)
 {
     struct error error;
@@ -183,16 +192,14 @@ static void sample(struct scheduler *s, struct slot *slot)
     float *logits = llama_get_logits_ith(s->model->context, slot->logits_at);
     enum err e = logits ? sampler_next(slot->job->sampler, logits, s->scratch, &token, &error)
                         : fail(&error, ERR_INTERNAL, "the model computed no answer");
-    buf_clear(&s->text);
+    told_clear(&s->told);
     if (!e)
-        e = slot_take(slot, s->model, token, &s->text, &news, &error);
+        e = slot_take(slot, s->model, token, &s->told, &news, &error);
     if (e) {
         give_up(s, slot, e, error.message);
         return;
     }
-    if (s->text.len)
-        worker_text(s->worker, slot->job->serial, TEXT_ANSWER,
-                    (struct slice){ s->text.at, s->text.len });
+    tell(s, slot);
     if (news == SLOT_ENDED)
         finish(s, slot);
 }
@@ -252,7 +259,7 @@ enum err scheduler_run(struct worker *w, struct intake *intake, const struct mod
 {
     struct scheduler s = { .worker = w, .intake = intake, .model = model };
     list_init(&s.running);
-    buf_init(&s.text, TEXT_MAX);
+    told_init(&s.told);
     CLEANUP(free_ptr) struct slot *slots = calloc(model->slots, sizeof *slots);
     CLEANUP(free_ptr)
     llama_token_data *scratch = calloc((size_t)llama_vocab_n_tokens(model->vocab), sizeof *scratch);
@@ -266,6 +273,6 @@ enum err scheduler_run(struct worker *w, struct intake *intake, const struct mod
 
     enum err e = run(&s, error);
     llama_batch_free(s.batch);
-    buf_done(&s.text);
+    told_done(&s.told);
     return e;
 }

@@ -8,8 +8,6 @@
 
 #include "base/clock.h"
 
-enum { PIECE_BYTES = 256 }; /* longer ones are rare */
-
 static double ms(int64_t from_us, int64_t to_us)
 {
     return (double)(to_us - from_us) / 1000;
@@ -53,25 +51,6 @@ uint32_t slot_offer(struct slot *s, struct llama_batch *batch, uint32_t most)
     return n;
 }
 
-/* The bytes of a token through the filter. */
-static enum err add_piece(struct slot *s, const struct llama_vocab *vocab, llama_token token,
-                          struct buf *text, struct error *error)
-{
-    char piece[PIECE_BYTES];
-    CLEANUP(free_ptr) char *longer = NULL;
-    char *bytes = piece;
-    int32_t n = llama_token_to_piece(vocab, token, piece, sizeof piece, 0, false);
-    if (n < 0) {
-        bytes = longer = malloc((size_t) - (int64_t)n);
-        if (!longer)
-            return fail_nomem(error);
-        n = llama_token_to_piece(vocab, token, longer, -n, 0, false);
-    }
-    if (n > 0 && output_add(&s->output, bytes, (size_t)n, text) != OK)
-        return fail_nomem(error);
-    return OK;
-}
-
 static void note_time(struct slot *s)
 {
     s->last_token_us = clock_us();
@@ -81,31 +60,40 @@ static void note_time(struct slot *s)
     s->outcome.first_token_ms = ms(s->started_us, s->first_token_us);
 }
 
-enum err slot_take(struct slot *s, const struct model *model, llama_token token, struct buf *text,
+/* Why the answer ends with this token, if it does. */
+static enum slot_news ends(struct slot *s, const struct model *model, enum reply_news reply)
+{
+    bool full = s->outcome.completion_tokens >= s->job->max_tokens ||
+                s->outcome.prompt_tokens + s->outcome.completion_tokens >= model->n_ctx;
+    if (reply == REPLY_STOPPED)
+        slot_stop(s, STOP_END);
+    else if (reply == REPLY_FULL || full)
+        slot_stop(s, STOP_LENGTH);
+    else
+        return SLOT_GOES_ON;
+    return SLOT_ENDED;
+}
+
+enum err slot_take(struct slot *s, const struct model *model, llama_token token, struct told *told,
                    enum slot_news *ret, struct error *error)
 {
     *ret = SLOT_ENDED;
     if (llama_vocab_is_eog(model->vocab, token)) {
         slot_stop(s, STOP_END);
-        return OK;
+        return reply_end(&s->job->reply, told, error);
     }
     note_time(s);
     s->outcome.completion_tokens++;
-    enum err e = add_piece(s, model->vocab, token, text, error);
+    enum reply_news reply;
+    enum err e = reply_add(&s->job->reply, model->vocab, token, told, &reply, error);
     if (e)
         return e;
-    s->answer_bytes += text->len;
-    if (s->answer_bytes > ANSWER_BYTES_MAX) {
-        buf_clear(text);
-        slot_stop(s, STOP_LENGTH);
-    } else if (s->outcome.completion_tokens >= s->job->max_tokens ||
-               s->outcome.prompt_tokens + s->outcome.completion_tokens >= model->n_ctx) {
-        slot_stop(s, STOP_LENGTH);
-    } else {
+    *ret = ends(s, model, reply);
+    if (*ret == SLOT_GOES_ON)
         s->next = token;
-        *ret = SLOT_GOES_ON;
-    }
-    return OK;
+    else if (reply == REPLY_GOES_ON)
+        e = reply_end(&s->job->reply, told, error);
+    return e;
 }
 
 void slot_stop(struct slot *s, enum stop_reason stop)

@@ -14,7 +14,6 @@
 
 #include "base/list.h"
 #include "intake.h"
-#include "output.h"
 
 struct slot {
     struct link link; /* on the scheduler's `running`, oldest first, unless FREE */
@@ -25,8 +24,6 @@ struct slot {
     uint32_t n_decoded; /* tokens in the stream */
     llama_token next;   /* WRITING */
     int32_t logits_at;  /* where in this step's batch; -1: nothing to sample */
-    struct output output;
-    size_t answer_bytes;
 
     struct outcome outcome; /* counts tokens as they come */
     int64_t started_us;
@@ -50,8 +47,8 @@ enum slot_news {
     SLOT_ENDED, /* `outcome` is complete */
 };
 
-/* What a sampled token means.  Its text, as far as it is whole, is added to `text`. */
-enum err slot_take(struct slot *s, const struct model *model, llama_token token, struct buf *text,
+/* What a sampled token means.  What may be told by now is added to `told`. */
+enum err slot_take(struct slot *s, const struct model *model, llama_token token, struct told *told,
                    enum slot_news *ret, struct error *error) MUST_USE;
 
 /* The end, whoever wants it. */
