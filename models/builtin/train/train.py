@@ -49,7 +49,7 @@ from model import Config, Model
 
 WORKERS = 2
 CHUNK = 2000            # conversations
-SHORT, SHORT_WORDS = 25, 4       # in the first chunks phrases have only so many words: copying is learned sooner
+SHORT, SHORT_WORDS = 12, 4       # in the first chunks phrases have only so many words: copying is learned sooner
 HALF_BATCH = 1024       # tokens, with padding
 WARM_UP = 60            # steps
 FALL = 0.3             # the part of the run in which the rate falls
