@@ -36,6 +36,7 @@ struct intake {
     struct job *first;
     struct job **last; /* where the next one is hooked in */
     bool working;      /* something is being prepared */
+    _Atomic unsigned cancels;
 };
 
 void job_free(struct job *job)
@@ -53,6 +54,7 @@ void job_free(struct job *job)
 static void prepare(const struct model *model, const struct generate *g, struct job *job)
 {
     job->max_tokens = g->max_tokens;
+    job->asker = g->asker;
     enum err e = reply_init(&job->reply, g, &job->error);
     if (!e)
         e = sampler_new(model->vocab, g, &job->sampler, &job->error);
@@ -80,6 +82,8 @@ static void post(struct intake *in, struct job *job)
     *in->last = job;
     in->last = &job->next;
     pthread_cond_signal(&in->ready);
+    if (job->kind == ORDER_CANCEL)
+        in->cancels++;
     pthread_mutex_unlock(&in->lock);
     worker_progress(in->worker);
 }
@@ -186,4 +190,19 @@ struct job *intake_take(struct intake *in, bool wait)
     in->last = &in->first;
     pthread_mutex_unlock(&in->lock);
     return chain;
+}
+
+unsigned intake_cancel_count(struct intake *in)
+{
+    return in->cancels;
+}
+
+bool intake_cancels(struct intake *in, uint64_t serial)
+{
+    bool found = false;
+    pthread_mutex_lock(&in->lock);
+    for (const struct job *job = in->first; job && !found; job = job->next)
+        found = job->kind == ORDER_CANCEL && job->serial == serial;
+    pthread_mutex_unlock(&in->lock);
+    return found;
 }

@@ -28,6 +28,7 @@ struct job {
     struct sampler *sampler; /* owned */
     struct reply reply;
     uint32_t max_tokens;
+    struct asker asker;
 };
 
 void job_free(struct job *job);
@@ -40,3 +41,8 @@ enum err intake_start(struct worker *w, struct inbox *inbox, const struct model 
 /* All that is ready, oldest first, as a chain; with `wait` there is at least one, and
  * the worker is not busy until there is. */
 struct job *intake_take(struct intake *intake, bool wait);
+
+/* For who computes meanwhile: how many cancellations came so far, cheaply; and is there
+ * one for `serial` among what is ready? */
+unsigned intake_cancel_count(struct intake *intake);
+bool intake_cancels(struct intake *intake, uint64_t serial);

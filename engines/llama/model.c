@@ -25,20 +25,47 @@ enum {
     N_CTX_LOWEST = 64, /* a template alone may need as many */
     N_CTX_HIGHEST = 16 * 1024 * 1024,
     THREADS_HIGHEST = 512, /* ggml's */
-    WARM_UP_TOKENS = 32,   /* as many as make every kernel take its wide path */
+    SHELF_MIB_DEFAULT = 512,
+    SHELF_MIB_HIGHEST = 1024 * 1024,
+    PACE_PERCENT_DEFAULT = 200,
+    PACE_PERCENT_LOWEST = 110,
+    PACE_PERCENT_HIGHEST = 10000,
+    WARM_UP_TOKENS = 32, /* as many as make every kernel take its wide path */
 };
 
 /* --- options --------------------------------------------------------------- */
 
+/* What the scheduler does with what it knows. */
+static enum err read_scheduling(const json_t *options, struct model_options *o, struct error *error)
+{
+    const char *sharing = "uid";
+    enum err e = json_get_string(options, "prefix_sharing", &sharing, error);
+    if (!e && !sharing_from_name(sharing, &o->sharing))
+        e = fail(error, ERR_CONFIG, "prefix_sharing is '%.32s'; it can be uid, caller or off",
+                 sharing);
+    if (!e)
+        e = json_get_u32(options, "prefix_cache_mib", 0, SHELF_MIB_HIGHEST, &o->shelf_mib, error);
+    if (!e)
+        e = json_get_u32(options, "pace_percent", PACE_PERCENT_LOWEST, PACE_PERCENT_HIGHEST,
+                         &o->pace_percent, error);
+    return e;
+}
+
 enum err model_options_read(const json_t *options, struct model_options *ret, struct error *error)
 {
-    struct model_options o = { .n_ctx = N_CTX_DEFAULT };
+    struct model_options o = {
+        .n_ctx = N_CTX_DEFAULT,
+        .shelf_mib = SHELF_MIB_DEFAULT,
+        .pace_percent = PACE_PERCENT_DEFAULT,
+    };
     int64_t layers = 0;
     enum err e = json_get_u32(options, "n_ctx", N_CTX_LOWEST, N_CTX_HIGHEST, &o.n_ctx, error);
     if (!e)
         e = json_get_int(options, "n_gpu_layers", -1, INT32_MAX, &layers, error);
     if (!e)
         e = json_get_u32(options, "threads", 1, THREADS_HIGHEST, &o.threads, error);
+    if (!e)
+        e = read_scheduling(options, &o, error);
     if (e) {
         if (error)
             error->code = ERR_CONFIG;
@@ -225,6 +252,19 @@ static enum err warm_up(struct model *m, struct error *error)
     return e;
 }
 
+/* How far its memory can be taken back, and what of that is used. */
+static void set_up_scheduling(struct model *m, const struct model_options *options)
+{
+    int32_t window = llama_model_n_swa(m->llama);
+    m->rewind = (struct rewind){
+        .possible = !llama_model_is_recurrent(m->llama) && !llama_model_is_hybrid(m->llama),
+        .window = window > 0 ? (uint32_t)window : 0,
+    };
+    m->sharing = options->sharing;
+    m->shelf_bytes = (size_t)options->shelf_mib << 20;
+    m->slowdown = options->pace_percent / 100.0;
+}
+
 /* --- all of it ------------------------------------------------------------- */
 
 /* The device that computes layers which are not the CPU's; "cpu" if there are none. */
@@ -248,6 +288,16 @@ static void describe_accelerator(struct model *m, int32_t n_gpu_layers)
     c->gpu_layers = n_gpu_layers < 0 || n_gpu_layers > all ? all : n_gpu_layers;
 }
 
+static void describe_cache(struct model *m)
+{
+    const char *prefixes = m->sharing == SHARING_OFF ? "off"
+                           : !m->rewind.possible     ? "whole"
+                           : m->rewind.window        ? "windowed"
+                                                     : "anywhere";
+    snprintf(m->capabilities.kv, sizeof m->capabilities.kv, "streams");
+    snprintf(m->capabilities.prefixes, sizeof m->capabilities.prefixes, "%s", prefixes);
+}
+
 static void describe(struct model *m, const char *path, int32_t n_gpu_layers,
                      const char *cpu_variant)
 {
@@ -262,6 +312,7 @@ static void describe(struct model *m, const char *path, int32_t n_gpu_layers,
     name_of(m->llama, path, m->capabilities.model, sizeof m->capabilities.model);
     copy_text(cpu_variant, m->capabilities.cpu_variant, sizeof m->capabilities.cpu_variant);
     describe_accelerator(m, n_gpu_layers);
+    describe_cache(m);
 }
 
 enum err model_load(struct worker *w, const struct load *load, const struct model_options *options,
@@ -288,6 +339,7 @@ enum err model_load(struct worker *w, const struct load *load, const struct mode
         e = warm_up(&m, error);
     if (e)
         return e;
+    set_up_scheduling(&m, options);
     describe(&m, path, options->n_gpu_layers, cpu_variant);
     *ret = m;
     return OK;

@@ -6,6 +6,7 @@
 #include <llama.h>
 
 #include "chat.h"
+#include "prefix.h"
 #include "worker.h"
 
 enum {
@@ -20,6 +21,10 @@ struct model {
     struct chat *chat;
     uint32_t n_ctx; /* tokens of one request, prompt and answer */
     uint32_t slots;
+    struct rewind rewind; /* of its memory */
+    enum sharing sharing;
+    size_t shelf_bytes; /* host memory for sequences that are not in the cache */
+    double slowdown;    /* of those that write, by those that read */
     struct capabilities capabilities;
 };
 
@@ -28,6 +33,9 @@ struct model_options {
     uint32_t n_ctx;
     int32_t n_gpu_layers; /* -1: all of them */
     uint32_t threads;     /* 0: one for each core */
+    enum sharing sharing;
+    uint32_t shelf_mib;
+    uint32_t pace_percent; /* a step beside reading, of one that only writes */
 };
 
 /* ERR_CONFIG  a value is not what it should be */

@@ -1,40 +1,59 @@
 /*
  * scheduler.c - many requests, one batch per step.
  *
- * A step decodes one token for each slot that writes, and fills what is left of
- * MODEL_BATCH with prompts, the oldest request first.  Then each slot whose last
+ * A step decodes one token for each slot that writes, and as much of prompts as the pace
+ * of those allows (pace.h), the oldest request first.  Then each slot whose last known
  * token was in it gets its next one.
  *
- * The lowest free slot is taken first: streams are computed together where their
- * numbers follow each other.  Requests beyond the slots wait in `waiting`; the daemon
- * sends none, but nobody's mistake may cost an answer.
+ * Tokens stand in a batch in the order of their slots' places: the library computes those
+ * together whose places follow each other, in that order.
+ *
+ * A slot whose prompt begins like one that is being read waits until that much is read, and
+ * gets a copy (seat.h).  Requests beyond the slots wait in `waiting`; the daemon sends none,
+ * but nobody's mistake may cost an answer.
+ *
+ * A step that reads long for a request that nobody wants any more is broken off.  What others
+ * had in it is decoded again.
  */
 #include "scheduler.h"
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "slot.h"
+#include "pace.h"
+#include "seat.h"
+
+enum {
+    CANCEL_WITHIN_US = 50 * 1000,
+    DECODE_BROKEN_OFF = 2, /* llama_decode()'s word for it */
+};
 
 struct scheduler {
     struct worker *worker;     /* borrowed */
     struct intake *intake;     /* borrowed */
     const struct model *model; /* borrowed */
-    struct slot *slots;        /* model->slots of them */
+    struct seats seats;
+    struct pace pace;
     struct list running;
     struct job *waiting; /* a chain, oldest first */
     bool draining;
     struct llama_batch batch;
     llama_token_data *scratch; /* for the samplers */
     struct told told;
+    struct usage usage;
+
+    int64_t step_began_us;
+    double step_estimate_us; /* 0: unknown */
+    unsigned cancels_seen;   /* of the intake's */
 };
 
 /* --- the end of a request ---------------------------------------------------- */
 
 static void release(struct scheduler *s, struct slot *slot)
 {
+    s->usage.prompt_tokens += slot->outcome.prompt_tokens;
+    s->usage.cached_tokens += slot->outcome.cached_tokens;
     list_remove(&s->running, &slot->link);
-    llama_memory_seq_rm(llama_get_memory(s->model->context), slot->seq, -1, -1);
-    slot_end(slot);
+    seats_leave(&s->seats, slot);
 }
 
 static void finish(struct scheduler *s, struct slot *slot)
@@ -140,38 +159,111 @@ static void obey(struct scheduler *s, struct job *job)
 
 static void fill_slots(struct scheduler *s)
 {
-    for (uint32_t i = 0; i < s->model->slots && s->waiting; i++) {
-        struct slot *slot = &s->slots[i];
-        if (slot->job)
-            continue;
-        struct job *job = s->waiting;
-        s->waiting = job->next;
-        slot_begin(slot, job);
+    while (s->waiting) {
+        struct job *next = s->waiting->next;
+        struct slot *slot = seats_take(&s->seats, s->waiting);
+        if (!slot)
+            return;
+        s->waiting = next;
         list_append(&s->running, &slot->link);
     }
 }
 
-/* --- a step ------------------------------------------------------------------- */
+/* --- what is in a step -------------------------------------------------------- */
 
-static uint32_t offer_all(struct scheduler *s, bool reading, uint32_t room)
+/* What writes offers its token; how many do. */
+static uint32_t choose_writers(struct scheduler *s)
 {
+    uint32_t writers = 0;
     LIST_EACH(struct slot, slot, &s->running, link) {
-        if (!slot->paused && slot_reading(slot) == reading)
-            room -= slot_offer(slot, &s->batch, room);
+        slot->n_offered = !slot->paused && !slot_reading(slot);
+        writers += slot->n_offered;
     }
+    return writers;
+}
+
+/* How much of prompts a step may read, by the pace of those that write and, where a step
+ * can't be broken off, by how long a cancellation may take. */
+static uint32_t reading_room(struct scheduler *s, uint32_t writers, uint32_t wanted)
+{
+    uint32_t room = pace_chunk(&s->pace, writers, wanted);
+    if (room && !s->model->rewind.possible)
+        room = pace_within(&s->pace, CANCEL_WITHIN_US, room);
     return room;
 }
 
-/* Slots write before others read: there are no more slots than places in a batch. */
-static void build_batch(struct scheduler *s)
+/* The slot is to read something in this step. */
+static bool can_read(struct scheduler *s, struct slot *slot)
 {
-    s->batch.n_tokens = 0;
-    LIST_EACH(struct slot, slot, &s->running, link) {
-        slot->logits_at = -1;
-    }
-    uint32_t room = offer_all(s, false, MODEL_BATCH);
-    offer_all(s, true, room);
+    return !slot->paused && slot_reading(slot) && !seats_wait(&s->seats, &s->running, slot);
 }
+
+static uint32_t choose_readers(struct scheduler *s, uint32_t writers)
+{
+    uint32_t wanted = 0, most = MODEL_BATCH - writers;
+    LIST_EACH(struct slot, slot, &s->running, link) {
+        if (can_read(s, slot)) {
+            slot->n_offered = slot_left(slot);
+            wanted += slot->n_offered;
+        }
+    }
+    if (wanted == 0)
+        return 0;
+    uint32_t room = reading_room(s, writers, wanted < most ? wanted : most);
+    uint32_t left = room;
+    LIST_EACH(struct slot, slot, &s->running, link) {
+        if (slot->n_offered == 0 || !slot_reading(slot))
+            continue;
+        uint32_t n = slot->n_offered < left ? slot->n_offered : left;
+        slot->n_offered = n ? seats_cut(&s->seats, &s->running, slot, n) : 0;
+        left -= slot->n_offered;
+    }
+    return room - left;
+}
+
+/* How many tokens were put in; 0: there is nothing to compute. */
+static uint32_t build_batch(struct scheduler *s, uint32_t *ret_writers, uint32_t *ret_read)
+{
+    *ret_writers = choose_writers(s);
+    *ret_read = choose_readers(s, *ret_writers);
+    s->batch.n_tokens = 0;
+    for (uint32_t i = 0; i < s->seats.n; i++) {
+        struct slot *slot = s->seats.at[i];
+        slot->logits_at = -1;
+        if (slot->job && slot->n_offered)
+            slot_offer(slot, &s->batch, slot->n_offered);
+    }
+    return (uint32_t)s->batch.n_tokens;
+}
+
+/* --- a step that nobody wants --------------------------------------------------- */
+
+/* Is most of this step for requests that were cancelled since it began? */
+static bool is_unwanted(struct scheduler *s)
+{
+    uint32_t unwanted = 0;
+    LIST_EACH(struct slot, slot, &s->running, link) {
+        if (slot->n_offered && intake_cancels(s->intake, slot->job->serial))
+            unwanted += slot->n_offered;
+    }
+    return 2 * unwanted > (uint32_t)s->batch.n_tokens;
+}
+
+/* ggml asks before it computes each part of a step, on the thread that called decode. */
+static bool break_off(void *scheduler)
+{
+    struct scheduler *s = scheduler;
+    unsigned cancels = intake_cancel_count(s->intake);
+    if (cancels == s->cancels_seen)
+        return false;
+    s->cancels_seen = cancels;
+    double rest = s->step_estimate_us - (double)(clock_us() - s->step_began_us);
+    if (s->step_estimate_us > 0 && rest < CANCEL_WITHIN_US)
+        return false;
+    return s->model->rewind.possible && is_unwanted(s);
+}
+
+/* --- a step ------------------------------------------------------------------- */
 
 static void tell(struct scheduler *s, const struct slot *slot)
 {
@@ -204,23 +296,68 @@ static void sample(struct scheduler *s, struct slot *slot)
         finish(s, slot);
 }
 
-static void step(struct scheduler *s)
+static void sample_all(struct scheduler *s)
 {
-    build_batch(s);
-    int32_t failed = llama_decode(s->model->context, s->batch);
-    if (failed)
-        log_error("llama_decode says %d; giving up %zu requests", failed, s->running.len);
     int64_t now = clock_us();
     LIST_EACH(struct slot, slot, &s->running, link) {
-        if (failed) {
-            give_up(s, slot, ERR_INTERNAL, "the model could not be computed");
-        } else if (slot->logits_at >= 0) {
-            if (!slot->first_token_us)
-                slot->outcome.prompt_ms = (double)(now - slot->started_us) / 1000;
-            sample(s, slot);
-        }
+        if (slot->n_offered == 0)
+            continue;
+        seats_decoded(&s->seats, slot);
+        if (slot->logits_at < 0)
+            continue;
+        if (!slot->first_token_us)
+            slot->outcome.prompt_ms = (double)(now - slot->started_us) / 1000;
+        sample(s, slot);
     }
+}
+
+/* What was in the step can't be computed.  The others go on. */
+static void give_up_step(struct scheduler *s, int32_t failed)
+{
+    log_error("llama_decode says %d for %d tokens", failed, s->batch.n_tokens);
+    LIST_EACH(struct slot, slot, &s->running, link) {
+        if (slot->n_offered == 0)
+            continue;
+        seats_forget(&s->seats, slot);
+        give_up(s, slot, ERR_INTERNAL, "the model could not be computed");
+    }
+}
+
+/* What a step that was broken off has left is in the cache, but told to nobody. */
+static void find_out(struct scheduler *s)
+{
+    LIST_EACH(struct slot, slot, &s->running, link) {
+        if (slot->n_offered)
+            seats_find_out(&s->seats, slot);
+    }
+}
+
+static void step(struct scheduler *s)
+{
+    uint32_t writers, n_read;
+    if (build_batch(s, &writers, &n_read) == 0)
+        return;
+    s->step_began_us = clock_us();
+    s->step_estimate_us = pace_estimate_us(&s->pace, writers, n_read);
+    int32_t failed = llama_decode(s->model->context, s->batch);
+    if (failed == 0) {
+        llama_synchronize(s->model->context);
+        pace_note(&s->pace, writers, n_read, clock_us() - s->step_began_us);
+        sample_all(s);
+    } else if (failed == DECODE_BROKEN_OFF) {
+        find_out(s);
+    } else {
+        give_up_step(s, failed);
+    }
+    seats_close_up(&s->seats);
     worker_progress(s->worker);
+}
+
+static void tell_usage(struct scheduler *s)
+{
+    s->usage.context_used = seats_used(&s->seats);
+    s->usage.context_size = (uint64_t)s->model->n_ctx * s->model->slots;
+    worker_usage(s->worker, &s->usage);
 }
 
 static bool anything_to_compute(struct scheduler *s)
@@ -235,6 +372,7 @@ static bool anything_to_compute(struct scheduler *s)
 static enum err run(struct scheduler *s, struct error *error)
 {
     for (;;) {
+        fill_slots(s); /* what ended may have made room */
         bool idle = !anything_to_compute(s);
         if (idle && s->draining && s->running.len == 0)
             return OK;
@@ -248,6 +386,7 @@ static enum err run(struct scheduler *s, struct error *error)
         fill_slots(s);
         if (anything_to_compute(s))
             step(s);
+        tell_usage(s);
         enum err e = worker_flush(s->worker, error);
         if (e)
             return e;
@@ -260,19 +399,24 @@ enum err scheduler_run(struct worker *w, struct intake *intake, const struct mod
     struct scheduler s = { .worker = w, .intake = intake, .model = model };
     list_init(&s.running);
     told_init(&s.told);
-    CLEANUP(free_ptr) struct slot *slots = calloc(model->slots, sizeof *slots);
+    pace_init(&s.pace, model->slowdown);
+    enum err e = seats_init(&s.seats, model, error);
+    if (e)
+        return e;
     CLEANUP(free_ptr)
     llama_token_data *scratch = calloc((size_t)llama_vocab_n_tokens(model->vocab), sizeof *scratch);
-    if (!slots || !scratch)
+    if (!scratch) {
+        seats_done(&s.seats);
         return fail_nomem(error);
-    for (uint32_t i = 0; i < model->slots; i++)
-        slots[i].seq = (llama_seq_id)i;
-    s.slots = slots;
+    }
     s.scratch = scratch;
     s.batch = llama_batch_init(MODEL_BATCH, 0, 1);
+    llama_set_abort_callback(model->context, break_off, &s);
 
-    enum err e = run(&s, error);
+    e = run(&s, error);
+    llama_set_abort_callback(model->context, NULL, NULL);
     llama_batch_free(s.batch);
     told_done(&s.told);
+    seats_done(&s.seats);
     return e;
 }

@@ -6,6 +6,8 @@
  */
 #include "slot.h"
 
+#include <string.h>
+
 #include "base/clock.h"
 
 static double ms(int64_t from_us, int64_t to_us)
@@ -13,11 +15,27 @@ static double ms(int64_t from_us, int64_t to_us)
     return (double)(to_us - from_us) / 1000;
 }
 
-void slot_begin(struct slot *s, struct job *job)
+void slot_begin(struct slot *s, struct job *job, uint32_t n_cached)
 {
-    llama_seq_id seq = s->seq;
-    *s = (struct slot){ .seq = seq, .job = job, .logits_at = -1, .started_us = clock_us() };
+    *s = (struct slot){
+        .seq = s->seq,
+        .job = job,
+        .asker = job->asker,
+        .tokens = s->tokens,
+        .n_tokens = (uint32_t)job->n_prompt,
+        .logits_at = -1,
+        .started_us = clock_us(),
+    };
+    memcpy(s->tokens, job->prompt, job->n_prompt * sizeof *s->tokens);
     s->outcome.prompt_tokens = job->n_prompt;
+    slot_found(s, n_cached);
+}
+
+void slot_found(struct slot *s, uint32_t n_cached)
+{
+    s->n_decoded = n_cached;
+    if (!s->begun)
+        s->outcome.cached_tokens = n_cached;
 }
 
 static void put(struct llama_batch *batch, llama_token token, uint32_t at, llama_seq_id seq,
@@ -31,24 +49,19 @@ static void put(struct llama_batch *batch, llama_token token, uint32_t at, llama
     batch->logits[i] = sample;
 }
 
-uint32_t slot_offer(struct slot *s, struct llama_batch *batch, uint32_t most)
+void slot_offer(struct slot *s, struct llama_batch *batch, uint32_t n)
 {
-    s->logits_at = -1;
-    if (most == 0)
-        return 0;
-    if (!slot_reading(s)) {
-        s->logits_at = batch->n_tokens;
-        put(batch, s->next, s->n_decoded++, s->seq, true);
-        return 1;
-    }
-    uint32_t left = (uint32_t)s->job->n_prompt - s->n_decoded;
-    uint32_t n = left < most ? left : most;
-    for (uint32_t i = 0; i < n; i++)
-        put(batch, s->job->prompt[s->n_decoded + i], s->n_decoded + i, s->seq, i + 1 == left);
-    if (n == left)
-        s->logits_at = batch->n_tokens - 1;
-    s->n_decoded += n;
-    return n;
+    s->begun = true;
+    s->n_offered = n;
+    for (uint32_t at = s->n_decoded; at < s->n_decoded + n; at++)
+        put(batch, s->tokens[at], at, s->seq, at + 1 == s->n_tokens);
+    s->logits_at = n == slot_left(s) ? batch->n_tokens - 1 : -1;
+}
+
+void slot_decoded(struct slot *s)
+{
+    s->n_decoded += s->n_offered;
+    s->n_offered = 0;
 }
 
 static void note_time(struct slot *s)
@@ -90,7 +103,7 @@ enum err slot_take(struct slot *s, const struct model *model, llama_token token,
         return e;
     *ret = ends(s, model, reply);
     if (*ret == SLOT_GOES_ON)
-        s->next = token;
+        s->tokens[s->n_tokens++] = token;
     else if (reply == REPLY_GOES_ON)
         e = reply_end(&s->job->reply, told, error);
     return e;
@@ -107,4 +120,5 @@ void slot_end(struct slot *s)
 {
     job_free(s->job);
     s->job = NULL;
+    s->used_us = clock_us();
 }

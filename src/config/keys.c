@@ -48,6 +48,7 @@ enum {
     "no model is chosen or fetched unasked; name one, or fetch one with `inferdctl pull`"
 
 static const char *const templates[] = { "gemma4", "granite", NULL };
+static const char *const sharing[] = { "uid", "caller", "off", NULL };
 static const char *const autoselect[] = { "off", "auto", NULL };
 
 static const struct key model_keys[] = {
@@ -83,6 +84,9 @@ static const struct key llamacpp_keys[] = {
     WHOLE("n_ctx", CONTEXT_LOWEST, CONTEXT_HIGHEST),
     WHOLE("n_gpu_layers", INT32_MIN, INT32_MAX),
     WHOLE("threads", 1, THREADS_HIGHEST),
+    CHOICE("prefix_sharing", sharing),
+    WHOLE("prefix_cache_mib", 0, 1024 * 1024),
+    WHOLE("pace_percent", 110, 10000),
     UNUSED_OBJECT("mmproj", model_keys, NO_MEDIA),
     UNUSED_WHOLE("mmproj_image_max_tokens", 1, INT32_MAX, NO_MEDIA),
     UNUSED_BOOL("embed", NO_EMBEDDINGS),

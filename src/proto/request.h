@@ -120,6 +120,8 @@ struct capabilities {
     char model[128];      /* the name in the model's metadata; "" if there is none */
     uint32_t n_ctx;       /* tokens per request; 0 if there is no such limit */
     uint32_t slots;       /* requests that run at a time */
+    char kv[16];          /* how slots share the context, "streams"; "" if there is none */
+    char prefixes[16];    /* where a prompt may leave what was computed before: "anywhere" */
 };
 
 /* clang-format off */

@@ -489,6 +489,8 @@ static void ready_survives(void **state UNUSED)
     flag[4] = &c->thinking, flag[5] = &c->embed, flag[6] = &c->rerank, flag[7] = &c->grammar;
     strcpy(c->accelerator, "cpu");
     strcpy(c->device, "Xeon");
+    strcpy(c->kv, "streams");
+    strcpy(c->prefixes, "anywhere");
     c->threads = 8;
     c->batch_threads = 16;
     strcpy(c->cpu_variant, "icelake");

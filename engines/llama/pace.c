@@ -1,0 +1,130 @@
+/*
+ * pace.c - a credit of time, and what a token costs.
+ *
+ * Each step that writes earns reading (slowdown - 1) times what writing takes.  The credit
+ * is spent in chunks as large as the longest gap allows, not in drops: a step that also
+ * reads goes through the weights once more, whatever it reads, so half a chunk costs more
+ * than half.  What is left of it over a quiet stretch lets the next short prompt in at once.
+ *
+ * What a token costs depends on how many are read together, so it is kept by size, in powers
+ * of two.  A larger chunk is never believed to cost more per token than a smaller one: so a
+ * size that once was slow by accident is tried again.
+ */
+#include "pace.h"
+
+#define GAP_MOST    2.8 /* times what a step takes that reads nothing; 3 are promised */
+#define CREDIT_MOST 4.0 /* such steps */
+#define WEIGHT_NEW  0.25
+#define LEAP_MOST   2.0 /* what one measurement may be more than all before it */
+
+enum { CHUNK_UNMEASURED = 16 };
+
+void pace_init(struct pace *p, double slowdown)
+{
+    *p = (struct pace){ .slowdown = slowdown };
+}
+
+static uint32_t size_of(uint32_t n)
+{
+    uint32_t size = 31 - (uint32_t)__builtin_clz(n | 1);
+    return size < PACE_SIZES ? size : PACE_SIZES - 1;
+}
+
+static void learn(double *known, double us)
+{
+    if (*known <= 0)
+        *known = us;
+    else
+        *known += WEIGHT_NEW * ((us > LEAP_MOST * *known ? LEAP_MOST * *known : us) - *known);
+}
+
+/* As measured for so many, or for the next fewer, or for the next more; 0: never. */
+static double alone(const struct pace *p, uint32_t writers)
+{
+    for (uint32_t i = writers; i > 0; i--)
+        if (p->alone_us[i] > 0)
+            return p->alone_us[i];
+    for (uint32_t i = writers + 1; i <= PACE_WRITERS; i++)
+        if (p->alone_us[i] > 0)
+            return p->alone_us[i];
+    return 0;
+}
+
+/* 0: nothing was measured yet. */
+static double token_cost(const struct pace *p, uint32_t size)
+{
+    double least = 0;
+    for (uint32_t i = 0; i <= size; i++)
+        if (p->token_us[i] > 0 && (least <= 0 || p->token_us[i] < least))
+            least = p->token_us[i];
+    for (uint32_t i = size + 1; least <= 0 && i < PACE_SIZES; i++)
+        least = p->token_us[i];
+    return least;
+}
+
+/* The most of `wanted` that is read within `us`; 0 if not even one is. */
+static uint32_t affordable(const struct pace *p, double us, uint32_t wanted)
+{
+    for (uint32_t size = size_of(wanted) + 1; size-- > 0;) {
+        double n = us / token_cost(p, size);
+        uint32_t most = size == size_of(wanted) ? wanted : (2u << size) - 1;
+        if (n >= (double)(1u << size))
+            return n < most ? (uint32_t)n : most;
+    }
+    return 0;
+}
+
+uint32_t pace_chunk(struct pace *p, uint32_t writers, uint32_t wanted)
+{
+    if (writers == 0)
+        return wanted;
+    double step = alone(p, writers);
+    if (step <= 0)
+        return 0; /* this step measures it */
+    if (token_cost(p, PACE_SIZES - 1) <= 0)
+        return wanted < CHUNK_UNMEASURED ? wanted : CHUNK_UNMEASURED;
+    double longest = (GAP_MOST - 1) * step;
+    uint32_t n = affordable(p, longest, wanted);
+    if (n == 0) /* not even one: then rarely */
+        return p->credit_us >= CREDIT_MOST * step ? 1 : 0;
+    double cost = n * token_cost(p, size_of(n));
+    return cost <= p->credit_us ? n : 0;
+}
+
+/* What a step that wrote earned and spent. */
+static void settle(struct pace *p, double step, double spent)
+{
+    double most = CREDIT_MOST * step;
+    p->credit_us += (p->slowdown - 1) * step - spent;
+    if (p->credit_us > most)
+        p->credit_us = most;
+    if (p->credit_us < -most)
+        p->credit_us = -most;
+}
+
+void pace_note(struct pace *p, uint32_t writers, uint32_t n_read, int64_t us)
+{
+    if (writers > PACE_WRITERS || us <= 0)
+        return;
+    if (n_read == 0)
+        learn(&p->alone_us[writers], (double)us);
+    double reading = (double)us - (writers ? alone(p, writers) : 0);
+    if (n_read && reading > 0)
+        learn(&p->token_us[size_of(n_read)], reading / n_read);
+    if (writers)
+        settle(p, alone(p, writers), n_read && reading > 0 ? reading : 0);
+}
+
+double pace_estimate_us(const struct pace *p, uint32_t writers, uint32_t n_read)
+{
+    double us = writers ? alone(p, writers) : 0;
+    return n_read ? us + n_read * token_cost(p, size_of(n_read)) : us;
+}
+
+uint32_t pace_within(const struct pace *p, double us, uint32_t wanted)
+{
+    if (token_cost(p, PACE_SIZES - 1) <= 0)
+        return wanted < CHUNK_UNMEASURED ? wanted : CHUNK_UNMEASURED;
+    uint32_t n = affordable(p, us, wanted);
+    return n ? n : 1;
+}

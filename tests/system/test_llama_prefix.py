@@ -1,0 +1,191 @@
+"""What was computed before is used again, by those who may, and changes no answer."""
+import pytest
+
+from engine_protocol import Engine, generate
+from llama_rig import *  # noqa: F403
+
+SYSTEM = "You are one of many programs that all say this first. " * 4  # one token for a byte
+# A model without sense minds letters, and how many there are.
+QUESTIONS = [letter * 30 + letter.upper() * i for i, letter in enumerate("abcdefghijklmnop", 1)]
+
+
+def say(e, serial, question, system=SYSTEM, **more):
+    """With a system prompt of its own."""
+    e.send(generate(serial, [("system", system), ("user", question)],
+                    **{"temperature": 0, "top_p": 1, "top_k": 0, "max_tokens": 12, **more}))
+
+
+def said(e, serial, question, system=SYSTEM, **more):
+    say(e, serial, question, system, **more)
+    texts, end = e.pieces(serial)
+    assert end["type"] == "done", end
+    return "".join(texts), end
+
+
+@pytest.fixture(scope="module")
+def alone(endless, cache):
+    """The answers of an engine that shares nothing."""
+    with Engine(LLAMA, model=endless) as e:
+        ready = e.load({"threads": 1, "prefix_sharing": "off"}, slots=1, cache_dir=str(cache))[-1]
+        assert ready["prefixes"] == "off" and ready["kv"] == "streams"
+        ends = [said(e, s, q) for s, q in enumerate(QUESTIONS, 1)]
+    assert all(end["cached_tokens"] == 0 for _, end in ends)
+    assert len({text for text, _ in ends}) > 12, "the model does not mind what it is asked"
+    return [text for text, _ in ends]
+
+
+def test_a_second_prompt_starts_where_it_differs(engine, endless, alone):
+    e = engine(endless)
+    first, second = said(e, 1, QUESTIONS[0]), said(e, 2, QUESTIONS[1])
+    assert [first[0], second[0]] == alone[:2]
+    assert first[1]["cached_tokens"] == 0
+    assert len(SYSTEM) < second[1]["cached_tokens"] < second[1]["prompt_tokens"]
+    e.ping()
+    assert e.usage["cached_tokens"] == second[1]["cached_tokens"]
+    assert e.usage["prompt_tokens"] == sum(x[1]["prompt_tokens"] for x in (first, second))
+    assert e.usage["context_used"] > 0
+
+
+def test_the_same_prompt_again_is_read_but_for_its_last_token(engine, endless, alone):
+    e = engine(endless, slots=1)
+    said(e, 1, QUESTIONS[0])
+    text, end = said(e, 2, QUESTIONS[0])
+    assert text == alone[0]
+    assert end["cached_tokens"] == end["prompt_tokens"] - 1
+
+
+def test_a_conversation_goes_on_from_its_last_answer(engine, models):
+    e = engine(models("plain", "--end-tokens", "unreachable", "--type", "f32", "--scale", "8",
+                      "--template", "chatml"))
+    text, end = said(e, 1, "hello", grammar='root ::= "one two three four five six seven"',
+                     max_tokens=30)
+    e.send(generate(2, [("system", SYSTEM), ("user", "hello"), ("assistant", text), ("user", "go on")],
+                    temperature=0, max_tokens=5))
+    more = e.pieces(2)[1]
+    assert more["cached_tokens"] >= end["prompt_tokens"] + end["completion_tokens"] - 1
+
+
+def test_prompts_that_arrive_together_read_once_what_they_share(engine, endless, alone):
+    e = engine(endless, {"n_ctx": 512}, slots=16)
+    for s, q in enumerate(QUESTIONS, 1):
+        say(e, s, q)
+    got = answers(e, range(1, 17))
+    assert [got[s][0] for s in sorted(got)] == alone
+    cached = sorted(end["cached_tokens"] for _, end in got.values())
+    assert cached[0] == 0, "somebody has to read it"
+    assert cached[1] > len(SYSTEM), cached
+
+
+def test_who_waits_goes_on_when_the_one_who_reads_for_it_is_gone(engine, endless):
+    e = engine(endless, slots=3)
+    system = "s" * 1500
+    alone = said(e, 1, "b", system)[0]
+    for way in ("cancel", "pause"):
+        system = way * 250
+        say(e, 2, "a", system, max_tokens=400)
+        say(e, 3, "b", system)
+        say(e, 4, "b", system)
+        e.order(way, serial=2)
+        got, ends = {2: "", 3: "", 4: ""}, {}
+        while not {3, 4} <= set(ends) or (way == "cancel" and 2 not in ends):
+            event = e.event()
+            if event["type"] == "text":
+                got[event["serial"]] += event["text"]
+            else:
+                ends[event["serial"]] = event
+        assert got[3] == got[4] and got[3] != alone
+        e.order("cancel", serial=2)
+        if way == "pause":
+            assert e.pieces(2)[1]["stop_reason"] == "cancelled"
+
+
+@pytest.mark.parametrize("sharing, uid, program, shared", [
+    ("uid", 1000, 1, True), ("uid", 1000, 2, True), ("uid", 1001, 1, False),
+    ("caller", 1000, 1, True), ("caller", 1000, 2, False), ("caller", 1001, 1, False),
+    ("off", 1000, 1, False),
+])
+def test_only_those_share_who_may(engine, endless, sharing, uid, program, shared):
+    e = engine(endless, {"prefix_sharing": sharing}, slots=2)
+    first = said(e, 1, QUESTIONS[0], uid=1000, program=1)
+    again = said(e, 2, QUESTIONS[0], uid=uid, program=program)
+    assert again[0] == first[0]
+    assert (again[1]["cached_tokens"] > 0) == shared
+    say(e, 3, QUESTIONS[1], system="at the same time " * 20, uid=1000, program=1)
+    say(e, 4, QUESTIONS[2], system="at the same time " * 20, uid=uid, program=program)
+    together = answers(e, (3, 4))
+    assert (together[4][1]["cached_tokens"] > 50) == shared
+
+
+def test_whom_nobody_attests_shares_with_nobody(engine, endless):
+    e = engine(endless, slots=2)
+    for s in (1, 2):
+        end = said(e, s, QUESTIONS[0], uid=2**32 - 1)[1]
+        assert end["cached_tokens"] == 0
+
+
+def test_more_prompts_than_slots_take_turns_without_reading_again(engine, endless):
+    e = engine(endless, {"n_ctx": 512}, slots=4)
+    systems = [letter * 250 for letter in "abcdefgh"]
+    first = [said(e, 1 + i, "x", system)[0] for i, system in enumerate(systems)]
+    assert len(set(first)) == 8
+    for turn in range(3):
+        for i, system in enumerate(systems):
+            text, end = said(e, 100 + 10 * turn + i, "x", system)
+            assert text == first[i]
+            assert end["cached_tokens"] == end["prompt_tokens"] - 1, (turn, i)
+
+
+def test_without_memory_beside_the_context_only_that_is_used(engine, endless):
+    e = engine(endless, {"n_ctx": 512, "prefix_cache_mib": 0}, slots=1)
+    said(e, 1, "x", "a" * 200)
+    said(e, 2, "x", "b" * 200)
+    assert said(e, 3, "x", "b" * 200)[1]["cached_tokens"] > 200
+    assert said(e, 4, "x", "a" * 200)[1]["cached_tokens"] < 100
+
+
+def test_a_longer_answer_that_is_left_for_a_shorter_one_is_not_lost(engine, endless):
+    e = engine(endless, slots=1)
+    text, long = said(e, 1, "y" * 300)
+    said(e, 2, QUESTIONS[0])
+    again = said(e, 3, "y" * 300)
+    assert again[0] == text
+    assert again[1]["cached_tokens"] == long["prompt_tokens"] - 1
+
+
+def test_answers_do_not_depend_on_who_was_there_before(engine, endless, alone):
+    """Joins, leaves and gaps between those that run, in an order that nobody chose."""
+    import random
+    rng = random.Random(7)
+    e = engine(endless, {"n_ctx": 512}, slots=5)
+    want, got, left, serial = {}, {}, 0, 0
+    while serial < 120 or left:
+        while left < 7 and serial < 120:
+            serial += 1
+            q = rng.randrange(16)
+            say(e, serial, QUESTIONS[q], max_tokens=rng.choice((1, 3, 12)))
+            want[serial], got[serial] = alone[q], ""
+            left += 1
+        event = e.event()
+        if event["type"] == "text":
+            got[event["serial"]] += event["text"]
+            if rng.random() < 0.05:
+                e.order("cancel", serial=event["serial"])
+        else:
+            assert event["type"] == "done", event
+            left -= 1
+    for s in got:
+        assert want[s].startswith(got[s])
+    assert sum(len(t) > 0 for t in got.values()) > 80
+
+
+@pytest.mark.parametrize("options, words", [
+    ({"prefix_sharing": "all"}, ["prefix_sharing", "all"]),
+    ({"prefix_cache_mib": -1}, ["prefix_cache_mib"]),
+    ({"pace_percent": 100}, ["pace_percent", "100"]),
+])
+def test_options_that_are_none_are_named(endless, cache, options, words):
+    with Engine(LLAMA, model=endless) as e:
+        last = e.load(options, cache_dir=str(cache))[-1]
+        assert last["type"] == "error" and e.wait() == 1
+        for word in words:
+            assert word in last["message"]
