@@ -322,12 +322,13 @@ static enum err start(struct daemon *d, struct error *error)
     io_init(&d->io, &d->loop);
     accounting_init(&d->accounting, &d->core.callers);
     admin_init(&d->admin, &d->io, &d->journal, &daemon_admin_ops, d);
-    core_init(&d->core, &d->io, &core_ops, d);
+    enum err e = core_init(&d->core, &d->io, &core_ops, d, error);
     clients_init(&d->clients, &d->io, &d->config, &d->core, &d->journal, on_emptied, d);
     watch_signals(d);
     systemd_begin(d);
 
-    enum err e = open_journal(d, error);
+    if (!e)
+        e = open_journal(d, error);
     if (!e)
         e = open_admin(d, error);
     if (e)

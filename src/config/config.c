@@ -129,6 +129,7 @@ static void set_numbers(const struct flags *flags, struct config *c)
 {
     set_number(&c->active_permits, flags->active_permits);
     set_number(&c->queue_depth, flags->queue_depth);
+    set_number(&c->connections_per_caller, flags->connections_per_caller);
     set_number(&c->idle_unload_secs, flags->idle_unload_secs);
     set_number(&c->ready_timeout_secs, flags->ready_timeout_secs);
     set_number(&c->drain_timeout_secs, flags->drain_timeout_secs);
@@ -340,6 +341,7 @@ enum err config_read(const struct flags *flags, struct config *config, struct fi
     *config = (struct config){
         .active_permits = ACTIVE_PERMITS,
         .queue_depth = QUEUE_DEPTH,
+        .connections_per_caller = CONNECTIONS_PER_CALLER,
         .ready_timeout_secs = READY_TIMEOUT_SECS,
         .drain_timeout_secs = DRAIN_TIMEOUT_SECS,
         .write_timeout_secs = WRITE_TIMEOUT_SECS,

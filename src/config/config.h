@@ -74,6 +74,7 @@ struct config {
     struct id_list allow_uids, allow_gids;
     uint32_t active_permits;
     uint32_t queue_depth;
+    uint32_t connections_per_caller;
     uint32_t ready_timeout_secs;
     uint32_t drain_timeout_secs;
     uint32_t write_timeout_secs; /* of a client that takes no byte; 0: no limit */
@@ -121,7 +122,11 @@ enum err config_add_builtin(struct config *config, const struct flags *flags,
 enum err config_file_read(const char *path, const struct flags *flags, struct config *config,
                           struct findings *findings, struct error *error) MUST_USE;
 
-enum { WRITE_TIMEOUT_SECS = 60, READ_TIMEOUT_SECS = 60 }; /* unless something else is asked for */
+enum {
+    WRITE_TIMEOUT_SECS = 60,
+    READ_TIMEOUT_SECS = 60,
+    CONNECTIONS_PER_CALLER = 1024
+}; /* unless something else is asked for */
 
 /* Say what is asked for and not done.  unserved.c */
 void config_say_unserved(const struct config *config, struct findings *findings);

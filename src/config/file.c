@@ -176,6 +176,7 @@ static void read_settings(const struct source *source, const json_t *root, struc
 {
     take_u32(root, "active_permits", &config->active_permits);
     take_u32(root, "queue_depth", &config->queue_depth);
+    take_u32(root, "connections_per_caller", &config->connections_per_caller);
     take_u32(root, "idle_unload_secs", &config->idle_unload_secs);
     take_u32(root, "ready_timeout_secs", &config->ready_timeout_secs);
     take_u32(root, "drain_timeout_secs", &config->drain_timeout_secs);

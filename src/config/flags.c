@@ -120,6 +120,8 @@ static const struct flag table[] = {
            "requests that run at a time per backend (default 1)"),
     NUMBER("queue-depth", "INFERD_QUEUE_DEPTH", queue_depth, 0, 1000000,
            "requests that wait beyond those (default 10)"),
+    NUMBER("connections-per-caller", "INFERD_CONNECTIONS_PER_CALLER", connections_per_caller, 1,
+           1000000, "connections that one program of one user may have (default 1024)"),
     NUMBER("idle-unload-secs", "INFERD_IDLE_UNLOAD_SECS", idle_unload_secs, 0, 31536000,
            "end an engine that nobody used for so long; it starts again when it is\n"
            "needed (default 0: never)"),

@@ -24,6 +24,7 @@ struct flags {
     const char *log_level, *log_dir;
     int64_t v2_on, embed_on, rerank_on, tcp_without_key; /* 0 or 1 */
     int64_t active_permits, queue_depth, idle_unload_secs;
+    int64_t connections_per_caller;
     int64_t ready_timeout_secs, drain_timeout_secs, write_timeout_secs, read_timeout_secs;
     const char *secret_shown; /* the option of a secret that stood on the command line */
     json_t *kinds;            /* by kind, what options say of its backend; owned */

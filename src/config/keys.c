@@ -17,6 +17,7 @@ enum {
     THREADS_HIGHEST = 512,
     SLOTS_HIGHEST = 1024,
     QUEUE_HIGHEST = 1000000,
+    CONNECTIONS_HIGHEST = 1000000,
     SECONDS_HIGHEST = 365 * 24 * 3600,
     DAY = 24 * 3600,
 };
@@ -148,6 +149,7 @@ const struct key file_keys[] = {
     TEXT("models_home"),
     WHOLE("active_permits", 1, SLOTS_HIGHEST),
     WHOLE("queue_depth", 0, QUEUE_HIGHEST),
+    WHOLE("connections_per_caller", 1, CONNECTIONS_HIGHEST),
     WHOLE("idle_unload_secs", 0, SECONDS_HIGHEST),
     WHOLE("ready_timeout_secs", 1, DAY),
     WHOLE("drain_timeout_secs", 0, DAY),

@@ -13,6 +13,7 @@
 #pragma once
 
 #include "core/breaker.h"
+#include "core/poison.h"
 #include "core/queue.h"
 #include "link/engine.h"
 #include "link/job.h"
@@ -90,13 +91,15 @@ struct core {
     size_t queue_depth; /* requests that may wait while every slot is busy */
     struct queue queue;
     struct callers callers;
+    struct poison poison;
     int64_t service_us; /* how long a request runs, the last ones weighing most; 0: not known */
     uint64_t last_serial;
     bool draining;
 };
 
-/* Without backends. */
-void core_init(struct core *core, struct io *io, const struct core_ops *ops, void *owner);
+/* Without backends.  On failure it is still to be ended with core_done(). */
+enum err core_init(struct core *core, struct io *io, const struct core_ops *ops, void *owner,
+                   struct error *error) MUST_USE;
 
 /* What came of configuring. */
 struct changes {
@@ -145,7 +148,8 @@ struct submission {
     uint64_t serial;
     char *order; /* the encoded `generate` */
     size_t order_len;
-    unsigned needs; /* see enum need; what needs nothing is served by anybody */
+    unsigned needs;           /* see enum need; what needs nothing is served by anybody */
+    struct fingerprint print; /* of what it asks */
     struct sink *sink;
     struct origin origin; /* copied */
 };
@@ -159,6 +163,7 @@ struct submission {
  * ERR_QUEUE_FULL           every slot is busy, queue_depth requests wait, and the caller
  *                          holds its share of them
  * ERR_BACKEND_UNAVAILABLE  no backend can serve, now or by itself later; or draining
+ * ERR_INVALID_REQUEST      it has killed its engine again and again; see poison.h
  */
 enum err core_submit(struct core *core, const struct submission *submission, struct request **ret,
                      struct error *error) MUST_USE;

@@ -165,7 +165,8 @@ const struct engine_ops *const core_engine_ops = &engine_ops;
 
 /* --- what others call ------------------------------------------------------- */
 
-void core_init(struct core *core, struct io *io, const struct core_ops *ops, void *owner)
+enum err core_init(struct core *core, struct io *io, const struct core_ops *ops, void *owner,
+                   struct error *error)
 {
     *core = (struct core){ .ops = ops, .owner = owner, .io = io };
     queue_init(&core->queue);
@@ -176,6 +177,7 @@ void core_init(struct core *core, struct io *io, const struct core_ops *ops, voi
     uv_timer_init(io->loop, &core->idle);
     core->reaper.data = core->idle.data = core;
     core_watch_idle(core);
+    return poison_init(&core->poison, error);
 }
 
 void core_done(struct core *core)

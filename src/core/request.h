@@ -20,6 +20,7 @@
 #pragma once
 
 #include "base/list.h"
+#include "core/poison.h"
 #include "core/report.h"
 #include "proto/engine.h"
 
@@ -65,8 +66,10 @@ struct request {
     uint64_t serial;
     char *order; /* the encoded `generate`; NULL once the engine has it */
     size_t order_len;
-    unsigned needs;          /* of its backend: see enum need */
-    struct sink *sink;       /* borrowed; NULL once nobody listens */
+    unsigned needs; /* of its backend: see enum need */
+    struct fingerprint print;
+    bool suspect;      /* RUNNING and after: alone, since it may kill its engine; see poison.h */
+    struct sink *sink; /* borrowed; NULL once nobody listens */
     struct backend *backend; /* that runs it; NULL before */
     struct origin origin;    /* its id is owned, its caller held; the surface's name outlives it */
     int64_t submitted_us;

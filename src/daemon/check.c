@@ -33,6 +33,7 @@ static void print_limits(const struct config *c)
 {
     printf("limits\n");
     printf("  %-20s %u\n", "queue depth", c->queue_depth);
+    printf("  %-20s %u\n", "connections", c->connections_per_caller);
     print_seconds("loading, no progress", c->ready_timeout_secs);
     print_seconds("draining", c->drain_timeout_secs);
     print_seconds("writing, no progress", c->write_timeout_secs);

@@ -8,7 +8,7 @@
 #include "journal/accounting.h"
 #include "journal/journal.h"
 #include "serve/admin.h"
-#include "serve/conn.h"
+#include "serve/clients.h"
 #include "serve/doors.h"
 #include "serve/notify.h"
 

@@ -138,10 +138,12 @@ enum err order_put_load(struct buf *out, const struct load *load)
                                    "avoid_variants", avoid, "options", load->options));
 }
 
-static enum err put_question(struct buf *out, uint64_t serial, const struct generate *g)
+static enum err put_question(struct buf *out, uint64_t serial, const struct generate *g,
+                             size_t *ret_said)
 {
     enum err e = buf_printf(out, "{\"type\":\"generate\",\"serial\":%llu,\"uid\":%u,\"program\":%u",
                             (unsigned long long)serial, g->asker.uid, g->asker.program);
+    *ret_said = out->len;
     if (!e)
         e = sampling_put(out, g);
     for (size_t i = 0; !e && i < g->n_messages; i++)
@@ -167,13 +169,17 @@ static enum err put_messages(struct buf *out, const struct generate *g)
     return e;
 }
 
-enum err order_put_generate(struct buf *out, uint64_t serial, const struct generate *g)
+enum err order_put_generate(struct buf *out, uint64_t serial, const struct generate *g,
+                            size_t *ret_said)
 {
     struct buf question;
+    size_t said = 0;
     buf_init(&question, ENGINE_FRAME_MAX);
-    enum err e = put_question(&question, serial, g);
+    enum err e = put_question(&question, serial, g, &said);
     if (!e)
         e = frame_put(out, FRAME_JSON, question.at, question.len);
+    if (!e)
+        *ret_said = out->len - (question.len - said);
     if (!e)
         e = put_messages(out, g);
     buf_done(&question);

@@ -74,8 +74,10 @@ enum err order_put(struct buf *out, enum order_kind kind, uint64_t serial) MUST_
 enum err order_put_load(struct buf *out, const struct load *load) MUST_USE;
 
 /* Two frames: what is asked, and the text of its messages as a BLOB, which the other
- * end need not parse however long it is. */
-enum err order_put_generate(struct buf *out, uint64_t serial, const struct generate *g) MUST_USE;
+ * end need not parse however long it is.  From `*ret_said` on, the bytes of `out` are the same
+ * whoever asks the same. */
+enum err order_put_generate(struct buf *out, uint64_t serial, const struct generate *g,
+                            size_t *ret_said) MUST_USE;
 
 /* ERR_PROTOCOL with a sentence.  A GENERATE is whole only after order_read_text(). */
 enum err order_read(const struct frame *frame, struct order *ret, struct error *error) MUST_USE;

@@ -1,23 +1,16 @@
 /*
  * conn.c - see conn.h for the states.
  *
- * A connection is freed by the loop after close_conn(); until then its memory is good,
+ * A connection is freed by the loop after conn_close(); until then its memory is good,
  * but whoever calls something that may close it returns without touching it again.
  */
 #include "serve/conn.h"
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <string.h>
 #include <sys/socket.h>
 
 #include "base/log.h"
-#include "serve/access.h"
-#include "serve/decode.h"
-#include "serve/peer.h"
 #include "wire/auth.h"
-#include "wire/line.h"
 
 enum {
     READ_PER_TURN = 256 * 1024,
@@ -26,50 +19,6 @@ enum {
     UNSENT_LOW = 64 * 1024,        /* ... until it is no more than this behind */
     LINGER_MAX = 64 * 1024 * 1024, /* thrown away for a client that was told off */
     HAND_OVER_MIN = 64 * 1024,     /* frames so large are not copied */
-    SWEEP_MS = 500,
-};
-
-enum conn_state {
-    CONN_READING,
-    CONN_PARSING,
-    CONN_SERVING,
-    CONN_CLOSING,
-    CONN_LINGERING,
-};
-
-/* A line on the pool; owns itself, since the connection may go meanwhile. */
-struct job {
-    uv_work_t work;
-    struct conn *conn; /* NULL: gone */
-    const struct surface *surface;
-    struct asker asker;
-    uint64_t serial;
-    char *line;
-    size_t len;
-    struct decoded decoded;
-};
-
-struct conn {
-    struct link link;
-    struct clients *clients;
-    enum conn_state state;
-    struct stream stream;
-    struct peer peer;
-    struct caller *caller; /* what its program is known by */
-    const struct surface *surface;
-    struct line_reader in;
-    struct job *job; /* PARSING */
-    struct sink sink;
-    struct request *request; /* SERVING; core's */
-    struct answer answer;    /* SERVING */
-    bool paused;             /* core was told to hold the request's text */
-    bool needs_key;          /* its next line is to be the key */
-    bool tcp;
-    size_t thrown_away;     /* LINGERING */
-    struct holder *holder;  /* whose share of memory it uses */
-    size_t held;            /* bytes of a request that is not admitted yet */
-    uint64_t waiting_since; /* for the rest of a line, or the end of LINGERING; 0: it is not */
-    uint64_t moved_at;      /* when the first unsent byte was queued, or the last one left */
 };
 
 static void advance(struct conn *c);
@@ -97,15 +46,13 @@ static bool set_held(struct conn *c, size_t bytes)
     return fine;
 }
 
-static void close_conn(struct conn *c)
+void conn_close(struct conn *c)
 {
     struct clients *clients = c->clients;
     if (c->request)
         core_abandon(clients->core, TAKE(c->request));
-    if (c->job) {
-        c->job->conn = NULL;
-        uv_cancel((uv_req_t *)&c->job->work); /* unless it is under way already */
-    }
+    if (c->job)
+        decode_orphan(TAKE(c->job));
     list_remove(&clients->conns, &c->link);
     set_held(c, 0);
     held_leave(&clients->held, c->holder);
@@ -123,7 +70,7 @@ static void say_goodbye(struct conn *c)
     c->state = CONN_CLOSING;
     stream_want_read(&c->stream, false);
     if (stream_unsent(&c->stream) == 0)
-        close_conn(c);
+        conn_close(c);
 }
 
 static void linger(struct conn *c)
@@ -155,13 +102,12 @@ static bool send_scratch(struct conn *c, enum err made)
     buf_clear(scratch);
     if (e) {
         log_warn("closing a connection of pid %d: no memory for its answer", (int)c->peer.pid);
-        close_conn(c);
+        conn_close(c);
     }
     return !e;
 }
 
-/* An error frame to scratch; `a` is NULL where it belongs to no request. */
-static enum err put_error(struct conn *c, const struct answer *a, const struct error *error)
+enum err conn_put_error(struct conn *c, const struct answer *a, const struct error *error)
 {
     struct crowd crowd = core_crowd(c->clients->core);
     return c->surface->put_error(a, error, &crowd, &c->clients->scratch);
@@ -182,7 +128,7 @@ static void on_flushed(struct stream *s)
     size_t unsent = stream_unsent(s);
     c->moved_at = now(c);
     if (c->state == CONN_CLOSING && unsent == 0) {
-        close_conn(c);
+        conn_close(c);
     } else if (c->state == CONN_LINGERING && unsent == 0) {
         shutdown(s->fd, SHUT_WR);
     } else if (c->state == CONN_SERVING && c->paused && unsent < UNSENT_LOW) {
@@ -224,7 +170,7 @@ static void on_done(struct sink *sink, const struct outcome *outcome, const char
 static void on_failed(struct sink *sink, const struct error *error)
 {
     struct conn *c = CONTAINER_OF(sink, struct conn, sink);
-    finish(c, put_error(c, &c->answer, error));
+    finish(c, conn_put_error(c, &c->answer, error));
 }
 
 static const struct sink_ops sink_ops = { on_text, on_done, on_failed };
@@ -241,12 +187,15 @@ static struct origin origin_of(const struct conn *c, const char *client_id)
     };
 }
 
-/* As an engine knows it.  Numbers of callers fit as long as anybody will run this. */
-static struct asker asker_of(const struct conn *c)
+/* Numbers of callers fit for as long as anybody will run this. */
+static struct decoding decoding_of(const struct conn *c, uint64_t serial)
 {
-    return (struct asker){
-        .uid = (uint32_t)c->peer.uid,
-        .program = c->caller->label[0] ? (uint32_t)c->caller->number : 0,
+    return (struct decoding){
+        .surface = c->surface,
+        .poison = &c->clients->core->poison,
+        .asker = { .uid = (uint32_t)c->peer.uid,
+                   .program = c->caller->label[0] ? (uint32_t)c->caller->number : 0 },
+        .serial = serial,
     };
 }
 
@@ -270,11 +219,11 @@ static void report_refusal(const struct conn *c, uint64_t serial, const char *cl
 /* The client can't be followed any further. */
 static void tell_off(struct conn *c, const struct error *error)
 {
-    if (send_scratch(c, put_error(c, NULL, error)))
+    if (send_scratch(c, conn_put_error(c, NULL, error)))
         linger(c);
 }
 
-static struct visitor visitor_of(const struct conn *c)
+struct visitor conn_visitor(const struct conn *c)
 {
     return (struct visitor){ c->surface->name, c->tcp ? "tcp" : "unix",
                              c->peer.uid,      c->peer.gid,
@@ -284,13 +233,12 @@ static struct visitor visitor_of(const struct conn *c)
 /* Close a client that did not begin with the key. */
 static void turn_away(struct conn *c)
 {
-    struct visitor visitor = visitor_of(c);
+    struct visitor visitor = conn_visitor(c);
     journal_refused(c->clients->journal, &visitor, "bad_key");
-    close_conn(c);
+    conn_close(c);
 }
 
-/* What came can't be followed any further, for this reason. */
-static void refuse_line(struct conn *c, const struct error *error)
+void conn_refuse_line(struct conn *c, const struct error *error)
 {
     if (c->needs_key) {
         turn_away(c);
@@ -303,19 +251,20 @@ static void refuse_line(struct conn *c, const struct error *error)
 /* Refused, but the conversation goes on: leaves the state at READING. */
 static void refuse(struct conn *c, const struct error *error)
 {
-    enum err made = put_error(c, &c->answer, error);
+    enum err made = conn_put_error(c, &c->answer, error);
     answer_done(&c->answer);
     c->state = CONN_READING;
     send_scratch(c, made);
 }
 
-static enum err submit(struct conn *c, uint64_t serial, struct decoded *d, struct error *error)
+static enum err submit(struct conn *c, struct decoded *d, struct error *error)
 {
     struct submission submission = {
-        .serial = serial,
+        .serial = d->serial,
         .order = TAKE(d->order),
         .order_len = d->order_len,
         .needs = d->needs,
+        .print = d->print,
         .sink = &c->sink,
         .origin = origin_of(c, d->ask.id),
     };
@@ -323,69 +272,48 @@ static enum err submit(struct conn *c, uint64_t serial, struct decoded *d, struc
 }
 
 /* Leaves the connection SERVING, READING (refused), LINGERING or closed. */
-static void take_decoded(struct conn *c, uint64_t serial, struct decoded *d)
+static void take_decoded(struct conn *c, struct decoded *d)
 {
     if (d->e == ERR_PROTOCOL) {
         d->error.code = ERR_INVALID_REQUEST;
-        report_refusal(c, serial, NULL, d->error.code);
+        report_refusal(c, d->serial, NULL, d->error.code);
         tell_off(c, &d->error);
         return;
     }
     if (answer_init(&c->answer, &d->ask)) {
-        close_conn(c);
+        conn_close(c);
         return;
     }
     c->state = CONN_SERVING;
     struct error error = d->error;
     enum err e = d->e;
     if (!e)
-        e = submit(c, serial, d, &error);
+        e = submit(c, d, &error);
     if (e) {
-        report_refusal(c, serial, d->ask.id, e);
+        report_refusal(c, d->serial, d->ask.id, e);
         refuse(c, &error);
     }
 }
 
-static void decode_on_pool(uv_work_t *work)
+static void on_decoded(void *owner, struct decoded *d)
 {
-    struct job *job = CONTAINER_OF(work, struct job, work);
-    decode_line(job->surface, job->asker, job->serial, job->line, job->len, &job->decoded);
-    free(TAKE(job->line));
-}
-
-static void decoded_on_pool(uv_work_t *work, int status UNUSED)
-{
-    struct job *job = CONTAINER_OF(work, struct job, work);
-    struct conn *c = job->conn;
-    if (c) {
-        c->job = NULL;
-        set_held(c, line_reader_pending(&c->in));
-        take_decoded(c, job->serial, &job->decoded);
-        if (c->state == CONN_READING && c->stream.fd >= 0)
-            advance(c);
-    }
-    decoded_done(&job->decoded);
-    free(job->line); /* of one that was cancelled in time */
-    free(job);
+    struct conn *c = owner;
+    c->job = NULL;
+    set_held(c, line_reader_pending(&c->in));
+    take_decoded(c, d);
+    if (c->state == CONN_READING && c->stream.fd >= 0)
+        advance(c);
 }
 
 /* False without memory. */
-static bool start_job(struct conn *c, uint64_t serial)
+static bool decode_on_pool(struct conn *c, const struct decoding *how)
 {
-    struct job *job = calloc(1, sizeof *job);
-    if (!job)
+    char *line;
+    size_t len;
+    if (line_reader_take(&c->in, &line, &len) ||
+        decode_start(c->clients->io->loop, how, line, len, on_decoded, c, &c->job))
         return false;
-    if (line_reader_take(&c->in, &job->line, &job->len)) {
-        free(job);
-        return false;
-    }
-    job->conn = c;
-    job->surface = c->surface;
-    job->asker = asker_of(c);
-    job->serial = serial;
-    c->job = job;
     c->state = CONN_PARSING;
-    uv_queue_work(c->clients->io->loop, &job->work, decode_on_pool, decoded_on_pool);
     return true;
 }
 
@@ -407,16 +335,16 @@ static void take_line(struct conn *c, struct slice line)
         take_key(c, line);
         return;
     }
-    uint64_t serial = core_next_serial(c->clients->core);
+    const struct decoding how = decoding_of(c, core_next_serial(c->clients->core));
     if (line.len > PARSE_INLINE_MAX) {
-        if (!start_job(c, serial))
-            close_conn(c);
+        if (!decode_on_pool(c, &how))
+            conn_close(c);
         return;
     }
     set_held(c, line_reader_pending(&c->in));
     struct decoded d;
-    decode_line(c->surface, asker_of(c), serial, line.at, line.len, &d);
-    take_decoded(c, serial, &d);
+    decode_line(&how, line.at, line.len, &d);
+    take_decoded(c, &d);
     decoded_done(&d);
 }
 
@@ -429,7 +357,7 @@ static void await_more(struct conn *c)
         fail(&error, ERR_QUEUE_FULL,
              "unfinished requests of one caller may hold %d bytes, those of all %d",
              HELD_CALLER_MAX, HELD_TOTAL_MAX);
-        refuse_line(c, &error);
+        conn_refuse_line(c, &error);
         return;
     }
     if (pending == 0 && !c->needs_key)
@@ -462,7 +390,7 @@ static void advance(struct conn *c)
         } else {
             if (error.code == ERR_PROTOCOL)
                 error.code = ERR_INVALID_REQUEST;
-            refuse_line(c, &error);
+            conn_refuse_line(c, &error);
         }
     }
     if (c->stream.fd >= 0 && c->state != CONN_LINGERING)
@@ -479,7 +407,7 @@ static void throw_away(struct conn *c)
         c->thrown_away += (size_t)n;
     bool more = n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR));
     if (!more || c->thrown_away > LINGER_MAX)
-        close_conn(c);
+        conn_close(c);
 }
 
 /* One read; false if there was nothing or the connection is closed. */
@@ -488,14 +416,14 @@ static bool read_some(struct conn *c, size_t *ret_n)
     char *at;
     size_t room;
     if (line_reader_room(&c->in, &at, &room)) {
-        close_conn(c);
+        conn_close(c);
         return false;
     }
     ssize_t n = recv(c->stream.fd, at, room, 0);
     if (n < 0) {
         line_reader_filled(&c->in, 0); /* it may keep nothing for an idle client */
         if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
-            close_conn(c);
+            conn_close(c);
         return false;
     }
     if (n == 0)
@@ -520,6 +448,15 @@ static void on_readable(struct stream *s)
             return;
 }
 
+static void on_gone(struct stream *s)
+{
+    conn_close(CONTAINER_OF(s, struct conn, stream));
+}
+
+static const struct stream_ops stream_ops = { on_readable, on_flushed, on_gone };
+
+/* --- what others call ------------------------------------------------------- */
+
 /* What it has sent already is answered, if only with a refusal; then it is closed. */
 static void hear_out(struct conn *c)
 {
@@ -528,137 +465,12 @@ static void hear_out(struct conn *c)
         advance(c);
 }
 
-static void on_gone(struct stream *s)
+enum err conn_open(struct conn *c, int fd, struct error *error)
 {
-    close_conn(CONTAINER_OF(s, struct conn, stream));
+    return stream_open(c->clients->io, &c->stream, fd, &stream_ops, error);
 }
 
-static const struct stream_ops stream_ops = { on_readable, on_flushed, on_gone };
-
-/* --- those that stand still ------------------------------------------------- */
-
-static void on_half_sent(struct conn *c)
-{
-    struct error error;
-    fail(&error, ERR_INVALID_REQUEST, "the rest of the request did not come within %u s",
-         c->clients->config->read_timeout_secs);
-    refuse_line(c, &error);
-}
-
-static bool over(uint64_t since, uint64_t at, uint32_t secs)
-{
-    return at - since >= (uint64_t)secs * 1000;
-}
-
-/* Close it, or tell it off, if it has stood still for too long. */
-static void sweep_one(struct conn *c, uint64_t at)
-{
-    const struct config *config = c->clients->config;
-    if (config->write_timeout_secs && stream_unsent(&c->stream) > 0 &&
-        over(c->moved_at, at, config->write_timeout_secs)) {
-        log_warn("closing a connection of pid %d: it did not accept a response frame within %u s",
-                 (int)c->peer.pid, config->write_timeout_secs);
-        close_conn(c);
-    } else if (c->waiting_since && over(c->waiting_since, at, config->read_timeout_secs)) {
-        if (c->state == CONN_LINGERING)
-            close_conn(c);
-        else if (c->state == CONN_READING)
-            on_half_sent(c);
-    }
-}
-
-static void on_sweep(uv_timer_t *timer)
-{
-    struct clients *clients = timer->data;
-    uint64_t at = uv_now(clients->io->loop);
-    LIST_EACH(struct conn, c, &clients->conns, link)
-        sweep_one(c, at);
-}
-
-/* --- what others call ------------------------------------------------------- */
-
-void clients_init(struct clients *clients, struct io *io, const struct config *config,
-                  struct core *core, struct journal *journal, void (*emptied)(void *owner),
-                  void *owner)
-{
-    *clients = (struct clients){
-        .io = io,
-        .config = config,
-        .core = core,
-        .journal = journal,
-        .emptied = emptied,
-        .owner = owner,
-    };
-    list_init(&clients->conns);
-    held_init(&clients->held);
-    uv_timer_init(io->loop, &clients->sweep);
-    clients->sweep.data = clients;
-    /* The longest frame is the last one of the longest answer, every byte escaped. */
-    buf_init(&clients->scratch, (size_t)ANSWER_BYTES_MAX * 6 + REQUEST_BYTES_MAX);
-}
-
-void clients_close(struct clients *clients)
-{
-    uv_close((uv_handle_t *)&clients->sweep, NULL);
-}
-
-void clients_done(struct clients *clients)
-{
-    buf_done(&clients->scratch);
-}
-
-/* Nobody attests who is at the other end of TCP: all of it is one caller. */
-static struct peer tcp_peer(int fd)
-{
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
-    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &(int){ 1 }, sizeof(int));
-    return (struct peer){ (uid_t)-1, (gid_t)-1, (pid_t)-1, NULL };
-}
-
-/* One that may not ask is told so, as far as its socket takes it at once. */
-static void tell_not_allowed(struct conn *c, int fd)
-{
-    struct buf *scratch = &c->clients->scratch;
-    struct error error;
-    fail(&error, ERR_INVALID_REQUEST, "user %u is not among those that this daemon serves",
-         (unsigned)c->peer.uid);
-    if (!put_error(c, NULL, &error) &&
-        send(fd, scratch->at, scratch->len, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-        log_debug("a caller that is not allowed was gone before it was told");
-    buf_clear(scratch);
-}
-
-/* NULL if it may come in; else the log's word for the reason, and `fd` is closed. */
-static const char *let_in(struct conn *c, int fd)
-{
-    struct clients *clients = c->clients;
-    struct error error;
-    if (!c->tcp && !access_allows(clients->config, &c->peer, fd)) {
-        tell_not_allowed(c, fd);
-        close(fd);
-        return "not_allowed";
-    }
-    c->holder = held_join(&clients->held, c->peer.uid);
-    if (!c->holder) {
-        close(fd);
-        return "no_memory";
-    }
-    c->caller = callers_enter(&clients->core->callers, c->peer.uid, c->peer.exe);
-    if (!c->caller) {
-        close(fd);
-        held_leave(&clients->held, c->holder);
-        return "too_many_callers";
-    }
-    if (stream_open(clients->io, &c->stream, fd, &stream_ops, &error)) {
-        log_warn("refusing a connection of pid %d: %s", (int)c->peer.pid, error.message);
-        held_leave(&clients->held, c->holder);
-        caller_leave(&clients->core->callers, TAKE(c->caller));
-        return "no_resources";
-    }
-    return NULL;
-}
-
-static void begin(struct conn *c)
+void conn_begin(struct conn *c)
 {
     struct clients *clients = c->clients;
     c->sink.ops = &sink_ops;
@@ -666,54 +478,13 @@ static void begin(struct conn *c)
     c->waiting_since = c->needs_key ? now(c) : 0;
     line_reader_init(&c->in, c->needs_key ? AUTH_LINE_MAX : REQUEST_BYTES_MAX,
                      c->surface->max_depth);
-    list_append(&clients->conns, &c->link);
-    if (clients->conns.len == 1)
-        uv_timer_start(&clients->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
     stream_want_read(&c->stream, true);
 }
 
-void clients_accept(struct clients *clients, int fd, const struct entrance *entrance)
+void conn_drain(struct conn *c)
 {
-    struct conn *c = calloc(1, sizeof *c);
-    if (!c) {
-        close(fd);
-        log_warn("refusing a connection: out of memory");
-        return;
-    }
-    c->clients = clients;
-    c->surface = entrance->surface;
-    c->tcp = entrance->tcp;
-    c->peer = c->tcp ? tcp_peer(fd) : peer_of(fd);
-    struct visitor visitor = visitor_of(c);
-    const char *why = let_in(c, fd);
-    if (why)
-        journal_refused(clients->journal, &visitor, why);
-    else
-        journal_accepted(clients->journal, &visitor);
-    peer_done(&c->peer); /* its program is the caller's label from now on */
-    if (why)
-        free(c);
-    else
-        begin(c);
-}
-
-void clients_drain(struct clients *clients)
-{
-    clients->draining = true;
-    if (clients->conns.len == 0) {
-        clients->emptied(clients->owner);
-        return;
-    }
-    LIST_EACH(struct conn, c, &clients->conns, link) {
-        if (c->state == CONN_LINGERING)
-            say_goodbye(c);
-        else if (c->state == CONN_READING)
-            hear_out(c);
-    }
-}
-
-void clients_drop(struct clients *clients)
-{
-    LIST_EACH(struct conn, c, &clients->conns, link)
-        close_conn(c);
+    if (c->state == CONN_LINGERING)
+        say_goodbye(c);
+    else if (c->state == CONN_READING)
+        hear_out(c);
 }

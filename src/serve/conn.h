@@ -1,5 +1,5 @@
 /*
- * conn.h - the client connections of a daemon.
+ * conn.h - one client's connection.
  *
  * A connection serves one request at a time and answers them in order.  It is
  * always in one of these states:
@@ -23,51 +23,68 @@
  * A peer that stands still keeps nothing for long: one that takes no byte of what it is
  * sent, leaves half a request to be waited for, or goes on sending what nobody reads, is
  * closed when the configured time is over.
+ *
+ * For the files that serve clients: clients.c lets connections in, conn.c is what happens on
+ * them, sweep.c ends those that stand still.
  */
 #pragma once
 
-#include "config/config.h"
-#include "core/core.h"
-#include "journal/journal.h"
-#include "serve/held.h"
-#include "wire/surface.h"
+#include "serve/clients.h"
+#include "serve/decode.h"
+#include "serve/peer.h"
+#include "wire/line.h"
 
-/* How a client came in. */
-struct entrance {
+enum conn_state {
+    CONN_READING,
+    CONN_PARSING,
+    CONN_SERVING,
+    CONN_CLOSING,
+    CONN_LINGERING,
+};
+
+struct conn {
+    struct link link;
+    struct clients *clients;
+    enum conn_state state;
+    struct stream stream;
+    struct peer peer;
+    struct caller *caller; /* what its program is known by */
     const struct surface *surface;
-    bool tcp; /* its first line is the key, if there is one */
+    struct line_reader in;
+    struct decode_job *job; /* PARSING */
+    struct sink sink;
+    struct request *request; /* SERVING; core's */
+    struct answer answer;    /* SERVING */
+    bool paused;             /* core was told to hold the request's text */
+    bool needs_key;          /* its next line is to be the key */
+    bool tcp;
+    size_t thrown_away;     /* LINGERING */
+    struct holder *holder;  /* whose share of memory it uses */
+    size_t held;            /* bytes of a request that is not admitted yet */
+    uint64_t waiting_since; /* for the rest of a line, or the end of LINGERING; 0: it is not */
+    uint64_t moved_at;      /* when the first unsent byte was queued, or the last one left */
 };
 
-struct clients {
-    struct io *io;
-    const struct config *config; /* borrowed; what it holds may change */
-    struct core *core;
-    struct journal *journal;
-    struct list conns;
-    struct buf scratch; /* frames on their way to a stream */
-    struct held held;
-    uv_timer_t sweep; /* while there are connections: closes those that stand still */
-    bool draining;
-    void (*emptied)(void *owner); /* while draining: the last connection is gone */
-    void *owner;
-};
+/* Its socket is `fd`, taken on failure too. */
+enum err conn_open(struct conn *c, int fd, struct error *error) MUST_USE;
 
-void clients_init(struct clients *clients, struct io *io, const struct config *config,
-                  struct core *core, struct journal *journal, void (*emptied)(void *owner),
-                  void *owner);
+/* Hear what it has to say. */
+void conn_begin(struct conn *c);
 
-/* Let the loop end. */
-void clients_close(struct clients *clients);
+/* At once; its memory goes with the loop's next turns. */
+void conn_close(struct conn *c);
 
-/* No connections may be left. */
-void clients_done(struct clients *clients);
+/* As soon as all that it has asked for is answered and sent. */
+void conn_drain(struct conn *c);
 
-/* Serve a new connection; takes `fd`. */
-void clients_accept(struct clients *clients, int fd, const struct entrance *entrance);
+/* What came can't be followed any further, for this reason. */
+void conn_refuse_line(struct conn *c, const struct error *error);
 
-/* Close each connection once what it has asked for is answered and sent; `emptied` tells
- * when all are gone (perhaps before this returns). */
-void clients_drain(struct clients *clients);
+/* An error frame to scratch; `a` is NULL where it belongs to no request. */
+enum err conn_put_error(struct conn *c, const struct answer *a, const struct error *error) MUST_USE;
 
-/* Close them all now. */
-void clients_drop(struct clients *clients);
+/* As the log knows it. */
+struct visitor conn_visitor(const struct conn *c);
+
+/* Close those that stand still.  sweep.c */
+void clients_sweep(uv_timer_t *timer);

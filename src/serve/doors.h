@@ -7,7 +7,7 @@
 #pragma once
 
 #include "serve/activation.h"
-#include "serve/conn.h"
+#include "serve/clients.h"
 #include "serve/listen.h"
 
 enum { DOORS = 2 };

@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from daemon import BIN, PATIENCE, until
+from daemon import BIN, PATIENCE, SCRIPTED, until
 
 
 class Other:
@@ -105,3 +105,43 @@ def test_all_connections_of_a_program_are_one_caller(start, other):
     assert (theirs["connections"], theirs["waiting"], theirs["running"]) == (0, 0, 0)
     assert (ours["connections"], ours["waiting"], ours["running"]) == (3, 2, 1)
     assert ours["totals"]["abandoned"] == theirs["totals"]["abandoned"] == 1
+
+
+# --- connections ------------------------------------------------------------------------
+
+
+def test_one_program_has_only_so_many_connections(start, other):
+    d = start("--connections-per-caller", "3")
+    ours = [d.client(f"c{i}") for i in range(3)]
+    ours[2].ask("1", "say hi")  # it was let in
+    assert ours[2].answer("1") == "hi"
+    late = d.client("late")
+    error = late.receive()
+    assert (error["code"], error["id"]) == ("queue_full", "")
+    assert "3 connections" in error["message"] and "connections_per_caller" in error["message"]
+    late.expect_end()
+    assert other(d, "say ho").answer() == "ho"  # another program has its own
+    log = d.home / ".inferd" / "logs" / "inferd.ndjson"
+    until(lambda: log.exists() and '"too_many_connections"' in log.read_text(), "the log's line")
+    ours[0].close()
+
+    def let_in():
+        with d.client("next") as c:
+            c.ask("1", "say hi")
+            return c.receive()["id"] == "1"
+    until(let_in, "a place for another")
+
+
+def test_a_reload_changes_how_many(start):
+    config = {"connections_per_caller": 1, "backends": [SCRIPTED]}
+    d = start(config=config)
+    a, b = d.client("a"), d.client("b")
+    assert b.receive()["code"] == "queue_full"
+    d.configure({**config, "connections_per_caller": 2})
+    with d.admin() as admin:
+        assert admin.order("reload")["ok"]
+    c = d.client("c")
+    c.ask("1", "say hi")
+    assert c.answer("1") == "hi"
+    a.ask("1", "say ho")
+    assert a.answer("1") == "ho"

@@ -120,7 +120,7 @@ def test_ten_thousand_idle_connections(start):
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     crowd = []
     try:
-        d = start()
+        d = start("--connections-per-caller", "20000")
         d.settle()
         before = resident(d.pid)
         for _ in range(CROWD):

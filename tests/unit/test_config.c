@@ -108,6 +108,7 @@ static void what_a_file_does_not_say_has_its_default(void **state UNUSED)
     fine(ONE(""));
     assert_int_equal(findings.n, 0);
     assert_int_equal(config.queue_depth, 10);
+    assert_int_equal(config.connections_per_caller, 1024);
     assert_int_equal(config.active_permits, 1);
     assert_int_equal(config.ready_timeout_secs, 30);
     assert_int_equal(config.drain_timeout_secs, 8);
@@ -123,7 +124,7 @@ static void what_a_file_does_not_say_has_its_default(void **state UNUSED)
 static void what_it_says_counts(void **state UNUSED)
 {
     fine("{\"active_permits\":3,\"queue_depth\":7,\"auto_pull\":false,\"models_home\":\"~/m\","
-         "\"ready_timeout_secs\":5,\"group\":\"g\",\"log\":{\"level\":\"debug\",\"dir\":\"/l\"},"
+         "\"ready_timeout_secs\":5,\"connections_per_caller\":9,\"group\":\"g\",\"log\":{\"level\":\"debug\",\"dir\":\"/l\"},"
          "\"backends\":[{\"kind\":\"mock\",\"name\":\"a\"},"
          "{\"kind\":\"mock\",\"name\":\"b\",\"slots\":9}]}");
     char home[64];
@@ -131,6 +132,7 @@ static void what_it_says_counts(void **state UNUSED)
     assert_string_equal(config.models_home, home);
     assert_int_equal(config.queue_depth, 7);
     assert_int_equal(config.ready_timeout_secs, 5);
+    assert_int_equal(config.connections_per_caller, 9);
     assert_string_equal(config.group, "g");
     assert_string_equal(config.log_level, "debug");
     assert_string_equal(config.log_dir, "/l");

@@ -150,7 +150,8 @@ static void carry_generate(struct wire *w, const struct generate *g, struct orde
     struct frame frame;
     struct error error;
     wire_init(w);
-    assert_int_equal(order_put_generate(&w->out, 7, g), OK);
+    size_t said;
+    assert_int_equal(order_put_generate(&w->out, 7, g, &said), OK);
     carry_all(w);
     assert_int_equal(frame_reader_next(&w->in, &frame, NULL), OK);
     if (order_read(&frame, ret, &error))
@@ -249,6 +250,42 @@ static void what_was_not_asked_for_does_not_arrive(void **state UNUSED)
     assert_int_equal(order.generate.n_logit_bias, 0);
     order_done(&order);
     wire_done(&w);
+}
+
+/* What is said in an order that asks `content`; to be freed. */
+static char *said_by(struct asker asker, uint64_t serial, const char *content, size_t *ret_len)
+{
+    struct message message = { ROLE_USER, { content, strlen(content) } };
+    struct generate g;
+    struct buf out;
+    size_t at, len;
+    generate_init(&g);
+    g.messages = &message;
+    g.n_messages = 1;
+    g.asker = asker;
+    buf_init(&out, ENGINE_FRAME_MAX);
+    assert_int_equal(order_put_generate(&out, serial, &g, &at), OK);
+    char *bytes = buf_steal(&out, &len), *said = malloc(len - at);
+    assert_non_null(said);
+    memcpy(said, bytes + at, len - at);
+    free(bytes);
+    *ret_len = len - at;
+    return said;
+}
+
+static void the_same_is_said_whoever_asks_it(void **state UNUSED)
+{
+    size_t n, n_same, n_other;
+    char *said = said_by((struct asker){ 1, 2 }, 7, "hi", &n);
+    char *same = said_by((struct asker){ 1000, 2000000 }, 123456789, "hi", &n_same);
+    char *other = said_by((struct asker){ 1, 2 }, 7, "ho", &n_other);
+    assert_int_equal(n, n_same);
+    assert_memory_equal(said, same, n);
+    assert_int_equal(n, n_other);
+    assert_memory_not_equal(said, other, n);
+    free(said);
+    free(same);
+    free(other);
 }
 
 static void null_is_absent(void **state UNUSED)
@@ -627,6 +664,7 @@ int main(void)
         cmocka_unit_test(generate_survives),
         cmocka_unit_test(the_text_must_be_as_long_as_announced),
         cmocka_unit_test(what_was_not_asked_for_does_not_arrive),
+        cmocka_unit_test(the_same_is_said_whoever_asks_it),
         cmocka_unit_test(null_is_absent),
         cmocka_unit_test(orders_that_are_none_are_refused),
         cmocka_unit_test(orders_are_json_frames),
