@@ -27,12 +27,22 @@ struct origin {
     const char *client_id; /* as the client wrote it; "" or NULL: none */
 };
 
+/* Upper bounds of the buckets that pauses are counted in, in seconds, each inclusive. */
+#define GAP_BOUNDS_LIST                                                                            \
+    0.001, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 2.5, 5, 7.5,   \
+        10, 20, 40, 80
+enum { GAP_BOUNDS = sizeof((double[]){ GAP_BOUNDS_LIST }) / sizeof(double) };
+
 /* The pauses between the pieces of an answer. */
 struct gaps {
     uint64_t n;
     int64_t sum_us;
     int64_t longest_us;
+    uint32_t counts[GAP_BOUNDS + 1]; /* by bucket; the last is for all above */
 };
+
+/* One more. */
+void gaps_add(struct gaps *gaps, int64_t us);
 
 struct report {
     enum report_end end;

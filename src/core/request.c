@@ -49,15 +49,25 @@ void request_free(struct callers *callers, struct request *r)
     free(r);
 }
 
+void gaps_add(struct gaps *gaps, int64_t us)
+{
+    static const double bounds[GAP_BOUNDS] = { GAP_BOUNDS_LIST };
+    double seconds = (double)us / 1e6;
+    size_t bucket = 0;
+    while (bucket < GAP_BOUNDS && seconds > bounds[bucket])
+        bucket++;
+    gaps->counts[bucket]++;
+    gaps->n++;
+    gaps->sum_us += us;
+    if (us > gaps->longest_us)
+        gaps->longest_us = us;
+}
+
 void request_note_text(struct request *r)
 {
     int64_t now = clock_us();
     if (r->first_text_us) {
-        int64_t gap = now - r->last_text_us;
-        r->gaps.n++;
-        r->gaps.sum_us += gap;
-        if (gap > r->gaps.longest_us)
-            r->gaps.longest_us = gap;
+        gaps_add(&r->gaps, now - r->last_text_us);
     } else {
         r->first_text_us = now;
     }

@@ -24,9 +24,7 @@ const struct bounds latency_bounds[LATENCIES] = {
     [LATENCY_FIRST_TOKEN] = SECONDS("time_to_first_token",
         0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1,
         0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 20, 40, 80, 160, 640, 2560),
-    [LATENCY_INTER_TOKEN] = SECONDS("inter_token",
-        0.001, 0.005,
-        0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 20, 40, 80),
+    [LATENCY_INTER_TOKEN] = SECONDS("inter_token", GAP_BOUNDS_LIST),
     [LATENCY_REQUEST] = SECONDS("request",
         0.001, 0.005, 0.01, 0.025, 0.05, 0.1,
         0.3, 0.5, 0.8, 1, 1.5, 2, 2.5, 5, 10, 15, 20, 30, 40, 50, 60, 120, 240, 480, 960, 1920, 7680),
@@ -35,20 +33,29 @@ const struct bounds latency_bounds[LATENCIES] = {
 
 /* --- totals ----------------------------------------------------------------- */
 
-/* `n` observations of `us` microseconds; a negative time is none. */
-static void observe(struct totals *t, enum latency which, int64_t us, uint64_t n)
+/* `us` microseconds; a negative time is none. */
+static void observe(struct totals *t, enum latency which, int64_t us)
 {
     const struct bounds *bounds = &latency_bounds[which];
     struct histogram *h = &t->latencies[which];
     double seconds = (double)us / 1e6;
     size_t bucket = 0;
-    if (us < 0 || n == 0)
+    if (us < 0)
         return;
     while (bucket < bounds->n && seconds > bounds->at[bucket])
         bucket++;
-    h->counts[bucket] += n;
-    h->count += n;
-    h->sum += seconds * (double)n;
+    h->counts[bucket]++;
+    h->count++;
+    h->sum += seconds;
+}
+
+/* They were counted as they came, in the same buckets. */
+static void add_gaps(struct histogram *h, const struct gaps *gaps)
+{
+    h->count += gaps->n;
+    h->sum += (double)gaps->sum_us / 1e6;
+    for (size_t i = 0; i < ARRAY_LEN(gaps->counts); i++)
+        h->counts[i] += gaps->counts[i];
 }
 
 static void count_error(struct totals *t, enum err code)
@@ -85,11 +92,10 @@ static void book(struct totals *t, const struct report *r)
     t->prompt_tokens += r->prompt_tokens;
     t->completion_tokens += r->completion_tokens;
     t->cached_tokens += r->cached_tokens;
-    observe(t, LATENCY_QUEUE, r->queue_us, 1);
-    observe(t, LATENCY_FIRST_TOKEN, r->first_text_us, 1);
-    observe(t, LATENCY_REQUEST, r->total_us, 1);
-    if (r->gaps.n)
-        observe(t, LATENCY_INTER_TOKEN, r->gaps.sum_us / (int64_t)r->gaps.n, r->gaps.n);
+    observe(t, LATENCY_QUEUE, r->queue_us);
+    observe(t, LATENCY_FIRST_TOKEN, r->first_text_us);
+    observe(t, LATENCY_REQUEST, r->total_us);
+    add_gaps(&t->latencies[LATENCY_INTER_TOKEN], &r->gaps);
 }
 
 static void add_histogram(struct histogram *to, const struct histogram *from)

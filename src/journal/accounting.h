@@ -32,7 +32,7 @@ struct histogram {
 enum latency {
     LATENCY_QUEUE,       /* waiting for a backend's slot */
     LATENCY_FIRST_TOKEN, /* arrival to the first piece of the answer */
-    LATENCY_INTER_TOKEN, /* between pieces: a request's mean, once per gap */
+    LATENCY_INTER_TOKEN, /* between pieces */
     LATENCY_REQUEST,     /* arrival to the end */
     LATENCIES,
 };

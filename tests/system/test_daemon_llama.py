@@ -134,6 +134,29 @@ def test_an_instruction_that_faults_lowers_the_cpu_variant(start, model):
     assert ask(d, "hello", max_tokens=2)[-1]["type"] == "done"
 
 
+def test_unloading_keeps_what_was_found_out(start, model):
+    """The file is not hashed again, and the variant that faulted is still avoided."""
+    d = start(config=config(model))
+    admin = d.admin()
+    admin.socket.settimeout(30)
+    admin.await_status("ready")
+    d.kill_engine(signal.SIGILL)
+    admin.await_status("restarting")
+    variant = admin.await_status("capabilities")["cpu_variant"]
+    admin.await_status("ready")
+    assert admin.order("unload", backend="tiny")["ok"]
+    until(lambda: not d.engines(), "it is gone")
+    assert ask(d, "hello", max_tokens=2)[-1]["type"] == "done"
+    frames = []
+    while not frames or frames[-1]["status"] != "ready":
+        frames.append(admin.receive())
+    assert "mmap" in [f.get("phase") for f in frames]
+    assert "verify" not in [f.get("phase") for f in frames]
+    assert variant in [f.get("cpu_variant") for f in frames]
+    backend, = admin.order("stats")["backends"]
+    assert (backend["deaths"], backend["breaker"]) == (1, "closed")
+
+
 def test_other_bytes_than_the_digest_says(start, model):
     wrong = "0123456789abcdef" * 4
     d = start(config=config((model[0], wrong)), ready=False)

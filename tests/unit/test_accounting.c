@@ -30,6 +30,11 @@ static int tear_down(void **state UNUSED)
 /* An answered request of 1000:/bin/a, with nothing special about it. */
 static struct report answered(void)
 {
+    struct gaps gaps = { 0 };
+    gaps_add(&gaps, 700);
+    gaps_add(&gaps, 300);
+    gaps_add(&gaps, 1000);
+    gaps_add(&gaps, 1000001);
     return (struct report){
         .end = REPORT_DONE,
         .origin = { .caller = a, .surface = "v1" },
@@ -41,7 +46,7 @@ static struct report answered(void)
         .queue_us = 0,
         .first_text_us = 2000,
         .total_us = 4000,
-        .gaps = { .n = 4, .sum_us = 2000, .longest_us = 700 },
+        .gaps = gaps,
     };
 }
 
@@ -155,12 +160,20 @@ static void bounds_grow(void **state UNUSED)
 
 static void every_gap_counts(void **state UNUSED)
 {
-    struct report r = answered(); /* four gaps of 0.5 ms on average */
+    struct report r =
+        answered(); /* three within a millisecond, bounds included, and one of a second */
+    const struct bounds *b = &latency_bounds[LATENCY_INTER_TOKEN];
+    size_t second = 0;
     accounting_book(&books, &r);
+    while (b->at[second] < 1.5)
+        second++;
     const struct histogram *h = &books.all.latencies[LATENCY_INTER_TOKEN];
+    assert_int_equal(b->n, GAP_BOUNDS);
     assert_int_equal(h->count, 4);
-    assert_int_equal(h->counts[0], 4);
-    assert_true(h->sum > 0.00199 && h->sum < 0.00201);
+    assert_int_equal(h->counts[0], 3);
+    assert_int_equal(h->counts[second], 1);
+    assert_true(h->sum > 1.00199 && h->sum < 1.00201);
+    assert_int_equal(r.gaps.longest_us, 1000001);
 }
 
 static void callers_are_kept_apart(void **state UNUSED)
