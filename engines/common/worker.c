@@ -127,7 +127,7 @@ int worker_leave(enum err e, const struct error *error)
     if (e == ERR_CLOSED)
         return 0;
     log_error("%s", error->message);
-    return e == ERR_CONFIG ? 2 : 3;
+    return e == ERR_CONFIG ? 2 : e == ERR_NO_MEMORY ? ENGINE_EXIT_NO_MEMORY : 3;
 }
 
 /* --- writing --------------------------------------------------------------- */

@@ -37,8 +37,8 @@ void worker_free(struct worker *w);
 
 /*
  * The exit code for an engine that leaves because a function of this header said `e`:
- * 0 if the daemon is gone, 2 if it never was there; else 3, after the sentence was
- * told on standard error.
+ * 0 if the daemon is gone, 2 if it never was there, 4 if there was no memory; else 3,
+ * after the sentence was told on standard error.
  */
 int worker_leave(enum err e, const struct error *error) MUST_USE;
 

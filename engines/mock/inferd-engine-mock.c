@@ -100,6 +100,20 @@ static void hang(struct mock *m)
         pause();
 }
 
+/* It is given back at once: what counts is that it was to be had. */
+static void eat(struct mock *m, uint64_t mib)
+{
+    size_t size = (size_t)mib * 1024 * 1024;
+    struct error error;
+    char *all = malloc(size);
+    if (!all) {
+        flush_last_words(m);
+        _exit(worker_leave(fail_nomem(&error), &error));
+    }
+    memset(all, 1, size);
+    free(all);
+}
+
 /* All is said; the job may be gone afterwards. */
 static void conclude(struct mock *m, struct job *job)
 {
@@ -119,6 +133,10 @@ static void conclude(struct mock *m, struct job *job)
         break;
     case END_HANG:
         hang(m);
+        break;
+    case END_EAT:
+        eat(m, finale->mib);
+        finish(m, job, STOP_END);
         break;
     }
 }

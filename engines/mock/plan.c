@@ -59,7 +59,7 @@ enum err plan_fill(struct plan *p, uint64_t count, uint64_t size, struct error *
 struct finale finale_dropped(void)
 {
     return (struct finale){ END_REFUSE, ERR_BACKEND_UNAVAILABLE,
-                            "backend ended stream without terminal frame", 0 };
+                            "backend ended stream without terminal frame", 0, 0 };
 }
 
 static bool same(struct slice word, const char *name)
@@ -81,7 +81,7 @@ bool finale_failed(struct slice word, struct finale *ret)
     };
     for (size_t i = 0; i < ARRAY_LEN(failures); i++) {
         if (same(word, failures[i].word)) {
-            *ret = (struct finale){ END_REFUSE, failures[i].code, failures[i].message, 0 };
+            *ret = (struct finale){ END_REFUSE, failures[i].code, failures[i].message, 0, 0 };
             return true;
         }
     }
@@ -225,6 +225,13 @@ static enum err hang(struct slice none UNUSED, struct plan *p, struct error *err
     return OK;
 }
 
+static enum err eat(struct slice args, struct plan *p, struct error *error)
+{
+    p->count = 0;
+    p->finale.ending = END_EAT;
+    return next_number(&args, UINT32_MAX, &p->finale.mib, error);
+}
+
 enum err plan_read(struct slice command, struct plan *ret, struct error *error)
 {
     static const struct {
@@ -232,7 +239,7 @@ enum err plan_read(struct slice command, struct plan *ret, struct error *error)
         enum err (*make)(struct slice args, struct plan *p, struct error *error);
     } commands[] = {
         { "say", say },   { "hold", hold },   { "babble", babble }, { "fail", fail_as_told },
-        { "drop", drop }, { "crash", crash }, { "hang", hang },
+        { "drop", drop }, { "crash", crash }, { "hang", hang },     { "eat", eat },
     };
     struct slice rest = command;
     struct slice name = next_word(&rest);

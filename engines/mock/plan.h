@@ -14,6 +14,7 @@ enum ending {
     END_REFUSE, /* with an error */
     END_CRASH,  /* with the process */
     END_HANG,   /* the process looks at nothing any more */
+    END_EAT,    /* as an answer ends, but it takes memory first */
 };
 
 struct finale {
@@ -21,6 +22,7 @@ struct finale {
     enum err code;       /* REFUSE */
     const char *message; /* REFUSE; a literal */
     int signal;          /* CRASH */
+    uint64_t mib;        /* EAT */
 };
 
 struct plan {
@@ -58,6 +60,7 @@ bool finale_crashed(struct slice name, struct finale *ret);
  *     drop               `dropped`, then the stream ends without an end
  *     crash SIGNAL       KILL, SEGV, ABRT, ILL, BUS, FPE or TERM
  *     hang
+ *     eat MIB            takes so much memory and answers nothing; without that much it ends
  *
  * ERR_INVALID_REQUEST  it asks for none
  */

@@ -211,6 +211,8 @@ static bool read_backend(const struct source *source, const struct spot *at,
     if (b->kind->has_model && !read_model(source, at, b))
         return false;
     b->slots = (uint32_t)json_integer_value(json_object_get(at->value, "slots"));
+    b->memory_limit_mib =
+        (uint32_t)json_integer_value(json_object_get(at->value, "memory_limit_mib"));
     const json_t *idle = json_object_get(at->value, "idle_unload_secs");
     b->idle_unload_secs = idle ? (uint32_t)json_integer_value(idle) : BACKEND_AS_DAEMON;
     return keep(source, &b->name, text(at, "name")) && keep_options(source, at, b) &&

@@ -37,6 +37,7 @@ struct backend_config {
     const struct backend_kind *kind;
     uint32_t slots;
     uint32_t idle_unload_secs; /* end the engine when unused for so long; 0: never */
+    uint32_t memory_limit_mib; /* of the engine's process; 0: none */
     char *path;                /* of a model file outside of the store; else NULL */
     char *model_name;          /* of a model in the store; else NULL */
     char *sha256;     /* of either: 64 lower-case hex digits; NULL where the kind has no model */

@@ -19,6 +19,7 @@ enum {
     QUEUE_HIGHEST = 1000000,
     CONNECTIONS_HIGHEST = 1000000,
     SECONDS_HIGHEST = 365 * 24 * 3600,
+    MIB_HIGHEST = 1 << 30,
     DAY = 24 * 3600,
 };
 
@@ -62,6 +63,7 @@ static const struct key mock_keys[] = {
     TEXT("name"),
     WHOLE("slots", 1, SLOTS_HIGHEST),
     WHOLE("idle_unload_secs", 0, SECONDS_HIGHEST),
+    WHOLE("memory_limit_mib", 1, MIB_HIGHEST),
     ANY("tokens"),
     ANY("token_delay_ms"),
     ANY("load_delay_ms"),
@@ -79,6 +81,7 @@ static const struct key llamacpp_keys[] = {
     TEXT("name"),
     WHOLE("slots", 1, SLOTS_HIGHEST),
     WHOLE("idle_unload_secs", 0, SECONDS_HIGHEST),
+    WHOLE("memory_limit_mib", 1, MIB_HIGHEST),
     OBJECT("model", model_keys),
     TEXT("path"),
     TEXT("sha256"),

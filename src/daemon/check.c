@@ -67,6 +67,8 @@ static bool print_backend(struct plan *plan, size_t i)
     printf("  slots      %u\n", b->slots);
     if (b->idle_unload_secs)
         printf("  unloaded   after %u s without work\n", b->idle_unload_secs);
+    if (b->memory_limit_mib)
+        printf("  memory     at most %u MiB\n", b->memory_limit_mib);
     if (!e && b->kind->has_model)
         print_model(b, &plan->places[i]);
     if (e)

@@ -98,6 +98,7 @@ enum err plan_backend(struct plan *plan, size_t i, struct error *error)
             .model_sha256 = b->sha256,
             .cache_dir = plan->cache_dir,
             .ready_timeout_ms = (int64_t)plan->config->ready_timeout_secs * 1000,
+            .memory_limit = (uint64_t)b->memory_limit_mib * 1024 * 1024,
         },
     };
     return OK;

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "base/clock.h"
@@ -227,6 +228,16 @@ enum err child_start(struct io *io, const char *program, int model_fd, size_t ma
     c->open_handles = 2;
     stream_want_read(&c->stream, true);
     *ret = c;
+    return OK;
+}
+
+/* uv_spawn() has no place for it before the program starts; but nothing that this program
+ * could be made to do comes before our first frame. */
+enum err child_limit_memory(struct child *c, uint64_t bytes, struct error *error)
+{
+    const struct rlimit limit = { bytes, bytes };
+    if (prlimit(child_pid(c), RLIMIT_DATA, &limit, NULL) < 0)
+        return fail_sys(error, "cannot limit the memory of process %d", child_pid(c));
     return OK;
 }
 

@@ -42,6 +42,10 @@ enum err child_start(struct io *io, const char *program, int model_fd, size_t ma
                      const struct child_ops *ops, void *owner, struct child **ret,
                      struct error *error) MUST_USE;
 
+/* From now on it may have so many bytes of memory of its own: what it maps from files, and
+ * what it shares, does not count.  It can't undo that.  ERR_SYSTEM */
+enum err child_limit_memory(struct child *c, uint64_t bytes, struct error *error) MUST_USE;
+
 /* Queue whole frames.  A failure is lack of memory. */
 enum err child_send(struct child *c, const struct buf *frames) MUST_USE;
 

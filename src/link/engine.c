@@ -24,6 +24,7 @@
 #include <fcntl.h>
 #include <openssl/crypto.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -300,6 +301,20 @@ static bool avoid_variant(struct engine *e, const char *variant)
     return true;
 }
 
+struct words {
+    char text[64];
+};
+
+/* Behind a death that it may have caused; "" without one. */
+static struct words memory_limit_words(const struct engine *e)
+{
+    struct words w = { "" };
+    if (e->setup.memory_limit)
+        snprintf(w.text, sizeof w.text, " (its memory_limit_mib is %llu)",
+                 (unsigned long long)(e->setup.memory_limit / (1024 * 1024)));
+    return w;
+}
+
 /* The sentence for an end that nobody has explained yet. */
 static void explain(struct engine *e, const struct child_end *end)
 {
@@ -310,9 +325,12 @@ static void explain(struct engine *e, const struct child_end *end)
         fail(&e->why, ERR_PROTOCOL, "engine '%s' broke the protocol", e->setup.name);
     else if (end->protocol.code != OK)
         e->why = end->protocol;
+    else if (end->status == ENGINE_EXIT_NO_MEMORY && !end->signal)
+        fail(&e->why, ERR_BACKEND_UNAVAILABLE, "engine '%s' ran out of memory%s", e->setup.name,
+             memory_limit_words(e).text);
     else if (end->signal)
-        fail(&e->why, ERR_BACKEND_UNAVAILABLE, "engine '%s' died of %s", e->setup.name,
-             strsignal(end->signal));
+        fail(&e->why, ERR_BACKEND_UNAVAILABLE, "engine '%s' died of %s%s", e->setup.name,
+             strsignal(end->signal), memory_limit_words(e).text);
     else
         fail(&e->why, ERR_BACKEND_UNAVAILABLE, "engine '%s' ended by itself with exit code %d",
              e->setup.name, end->status);
@@ -373,8 +391,18 @@ static enum err start_process(struct engine *e, struct error *error)
     enum err err = open_model(e, &model_fd, error);
     if (err)
         return err;
-    return child_start(e->io, e->setup.program, model_fd, ENGINE_FRAME_MAX, &child_ops, e,
-                       &e->child, error);
+    struct child *child;
+    err = child_start(e->io, e->setup.program, model_fd, ENGINE_FRAME_MAX, &child_ops, e, &child,
+                      error);
+    if (err)
+        return err;
+    if (e->setup.memory_limit)
+        err = child_limit_memory(child, e->setup.memory_limit, error);
+    if (err)
+        child_orphan(child);
+    else
+        e->child = child;
+    return err;
 }
 
 static void start(struct engine *e)

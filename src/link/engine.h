@@ -69,6 +69,7 @@ struct engine_setup {
     const char *model_sha256; /* 64 lower-case hex digits; NULL only without a file */
     const char *cache_dir;    /* NULL: none */
     int64_t ready_timeout_ms; /* without a sign of progress while STARTING */
+    uint64_t memory_limit;    /* bytes of its process' own; 0: none */
 };
 
 enum err engine_new(struct io *io, const struct engine_setup *setup, const struct engine_ops *ops,

@@ -20,6 +20,8 @@ enum {
     ENGINE_FD = 3,       /* the protocol's socket, in the engine */
     ENGINE_MODEL_FD = 4, /* the model file, where there is one */
 
+    ENGINE_EXIT_NO_MEMORY = 4, /* it needed more memory than there was */
+
     /* Whatever fits a client's frame fits here, with room for what we add. */
     ENGINE_FRAME_MAX = REQUEST_BYTES_MAX + 1024 * 1024,
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from daemon import SCRIPTED, alive, until
+from daemon import FACTOR, SCRIPTED, alive, until
 
 DEATHS = [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT]
 
@@ -152,6 +152,30 @@ def test_an_engine_that_cannot_be_started_now_is_started_later(start):
     resource.prlimit(d.pid, resource.RLIMIT_NOFILE, limits)
     assert c.answer("1") == "hi"
     assert "has failed" not in d.stderr()
+
+
+@pytest.mark.skipif(FACTOR > 1, reason="what a sanitizer takes for itself is beyond any limit")
+def test_an_engine_that_takes_too_much_memory_ends_and_is_replaced(start):
+    d = start(config={"backends": [{**SCRIPTED, "memory_limit_mib": 64}]})
+    before = d.engine()
+    with d.client() as c:
+        c.ask("1", "eat 16")
+        assert c.frames("1")[-1]["type"] == "done"
+        assert d.engine() == before
+        c.ask("2", "eat 80")
+        error = c.error("2")
+        assert error["code"] == "backend_unavailable"
+        assert error["message"] == (
+            "engine 'mock' ran out of memory (its memory_limit_mib is 64)")
+    serves(d)
+    assert d.engine() != before
+    assert "ran out of memory" in d.stderr()
+
+
+def test_no_process_leaves_a_core_file(start):
+    d = start()
+    for pid in (d.pid, d.engine()):
+        assert resource.prlimit(pid, resource.RLIMIT_CORE) == (0, 0)
 
 
 def test_two_backends_die_apart(start):

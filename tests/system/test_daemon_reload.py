@@ -8,7 +8,7 @@ import pytest
 from daemon import SCRIPTED, until
 
 A, B = {**SCRIPTED, "name": "a"}, {**SCRIPTED, "name": "b"}
-A2 = {**A, "x-note": "another entry"}
+A2 = {**A, "token_delay_ms": 0}  # another entry, of the same meaning
 
 
 def config(*backends, **more):
@@ -117,6 +117,14 @@ def test_the_order_alone_is_no_change(start):
     assert backends(admin)[("b", "ready")]["running"] == 1
 
 
+def test_a_note_alone_is_no_change(start):
+    d = start(config=config({**A, "x-note": "old", "capabilities": {"x-why": 1}}))
+    before = d.engine()
+    notes = reload(d, d.admin(), {**A, "x-note": "new", "capabilities": {"x-why": 2}})
+    assert notes == ["backends: 1 as before, 0 new or changed, 0 to end"]
+    assert d.engine() == before
+
+
 def test_limits_change_at_once(start):
     d = start(config=config(A))
     admin = all_ready(d, 1)
@@ -220,7 +228,7 @@ def test_replaced_again_before_the_first_has_gone(start):
     admin = all_ready(d, 1)
     holder = hold(d)
     for i in range(5):
-        reload(d, admin, {**A, "x-note": i})
+        reload(d, admin, {**A, "load_delay_ms": i})
     holder.close()
     c = d.client()
     c.ask("1", "say done")
@@ -233,7 +241,7 @@ def test_one_that_is_done_does_not_take_another_with_it(start):
     d = start(config=config(A, B))
     admin = all_ready(d, 2)
     holder = hold(d)
-    reload(d, admin, A2, {**B, "x-note": 1})
+    reload(d, admin, A2, {**B, "load_delay_ms": 1})
     until(lambda: ("b", "draining") not in backends(admin), "the idle one ends")
     assert ("a", "draining") in backends(admin)
     serial = admin.order("stats")["requests"][0]["serial"]
@@ -269,7 +277,7 @@ def test_a_hundred_reloads_under_load(start):
     for i in range(100):
         for c in asking:
             c.ask(str(i), f"say {i}")
-        reload(d, admin, {**A, "x-note": i % 3}, B, queue_depth=100)
+        reload(d, admin, {**A, "load_delay_ms": i % 3}, B, queue_depth=100)
         for c in asking:
             assert c.answer(str(i)) == str(i)
     totals = admin.order("stats")["totals"]
