@@ -52,7 +52,7 @@ enum err config_add_builtin(struct config *config, const struct flags *flags,
         return fail_nomem(error);
     struct source source = { .path = "the built-in model", .findings = findings };
     struct spot at = { .value = entry };
-    config->builtin = true;
+    config->builtin = config->one_llamacpp = true;
     config_add_backend(&source, &at, config);
     return findings_verdict(findings, error);
 }

@@ -281,6 +281,7 @@ static enum err backend_from_flags(const struct flags *flags, struct config *c,
     enum err e = kind && kind->has_model ? set_model(flags, entry, error) : OK;
     if (e)
         return e;
+    c->one_llamacpp = kind && kind->has_model;
     struct source source = { .path = "--backend", .findings = findings };
     struct spot at = { .value = entry };
     config_add_backend(&source, &at, c);
@@ -361,7 +362,7 @@ enum err config_read(const struct flags *flags, struct config *config, struct fi
         e = settle(config, error);
     if (e)
         return e;
-    config_say_unserved(config, findings);
+    config_say_unserved(config, flags, findings);
     return findings_verdict(findings, error);
 }
 

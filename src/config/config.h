@@ -29,6 +29,9 @@ struct backend_kind {
 /* NULL if there is none of that name. */
 const struct backend_kind *backend_kind_find(const char *name);
 
+/* Why that key of an entry has no effect; NULL: it has one.  keys.c */
+const char *backend_key_unused(const struct backend_kind *kind, const char *key);
+
 /* The name of the kind that was meant; NULL if none is near. */
 const char *backend_kind_nearest(const char *name);
 
@@ -84,7 +87,8 @@ struct config {
     bool auto_pull;              /* fetch what is missing */
     struct backend_config *backends;
     size_t n_backends;
-    bool builtin; /* nobody named a model: the only backend is the one that ships */
+    bool one_llamacpp; /* there is one backend, and options about llamacpp count for it */
+    bool builtin;      /* nobody named a model: the only backend is the one that ships */
 };
 
 /*
@@ -130,7 +134,8 @@ enum {
 }; /* unless something else is asked for */
 
 /* Say what is asked for and not done.  unserved.c */
-void config_say_unserved(const struct config *config, struct findings *findings);
+void config_say_unserved(const struct config *config, const struct flags *flags,
+                         struct findings *findings);
 
 /* `idle_unload_secs` of a backend that says nothing of it, while the file is being read. */
 #define BACKEND_AS_DAEMON UINT32_MAX

@@ -91,22 +91,25 @@ static void take_tcp(const struct source *source, const struct spot *listen, con
 
 /* The variable named by `api_key_env`, which must hold a key. */
 static void take_api_key(const struct source *source, const struct spot *listen,
-                         struct config *config)
+                         const struct flags *flags, struct config *config)
 {
     struct spot member = spot_member(listen, "api_key_env");
     const char *name = json_string_value(member.value);
+    const char *key = NULL;
     if (!name)
         return;
-    const char *key = name[0] ? getenv(name) : NULL;
     if (!name[0])
         wrong_value(source, &member, "must not be empty when set");
+    else if (secrets_take(flags->secrets, name, &key, NULL))
+        source->findings->incomplete = true;
     else if (!key || !key[0])
         wrong_value(source, &member, "names the variable %.80s, which is not set", name);
     else if (!(config->api_key = strdup(key)))
         source->findings->incomplete = true;
 }
 
-static void read_listen(const struct source *source, const struct spot *root, struct config *config)
+static void read_listen(const struct source *source, const struct spot *root,
+                        const struct flags *flags, struct config *config)
 {
     struct spot listen = spot_member(root, "listen");
     if (!json_is_object(listen.value))
@@ -119,7 +122,7 @@ static void read_listen(const struct source *source, const struct spot *root, st
     take_tcp(source, &listen, "tcp", &config->tcp);
     take_tcp(source, &listen, "tcp_v2", &config->tcp_v2);
     take_tcp(source, &listen, "tcp_embed", &config->tcp_embed);
-    take_api_key(source, &listen, config);
+    take_api_key(source, &listen, flags, config);
     take_bool(listen.value, "tcp_without_key", &config->tcp_without_key);
 }
 
@@ -154,6 +157,7 @@ static void read_single(const struct source *source, const struct spot *root,
     }
     json_object_del(entry, "sha256"); /* --model-sha256 is about --model-path */
     struct spot at = { .value = entry };
+    config->one_llamacpp = true;
     config_add_backend(source, &at, config);
 }
 
@@ -202,7 +206,7 @@ static void read_root(const struct source *source, const json_t *tree, const str
     }
     keys_check(source, &root, file_keys);
     read_settings(source, tree, config);
-    read_listen(source, &root, config);
+    read_listen(source, &root, flags, config);
     read_models(source, &root, flags, config);
 }
 

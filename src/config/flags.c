@@ -140,6 +140,8 @@ static const struct flag table[] = {
 };
 /* clang-format on */
 
+_Static_assert(ARRAY_LEN(table) <= 64, "flags.given has a bit for each");
+
 /* Options that do nothing but choose an action. */
 enum { OPTION_HELP = 'h', OPTION_VERSION = 'V', OPTION_CHECK = 'C', FIRST_FLAG = 256 };
 
@@ -210,6 +212,8 @@ static enum err set_flag(struct flags *flags, const struct flag *flag, const cha
         e = read_switch(from, value, &number, error);
     if (e)
         return e;
+    if (flag->type != FLAG_SWITCH || number)
+        flags->given |= UINT64_C(1) << (flag - table);
     if (flag->kind)
         return set_in_entry(flags, flag, from, value, number, error);
     if (flag->type == FLAG_TEXT || flag->type == FLAG_SECRET)
@@ -220,14 +224,23 @@ static enum err set_flag(struct flags *flags, const struct flag *flag, const cha
 }
 
 /* A secret's value, from the argument list to where only we can read it. */
-static enum err hide(struct flags *flags, const struct flag *flag, char **value,
-                     struct error *error)
+static enum err hide(struct flags *flags, const struct flag *flag, char *value, struct error *error)
 {
-    if (setenv(flag->variable, *value, 1) < 0)
+    if (setenv(flag->variable, value, 1) < 0)
         return fail_nomem(error);
-    explicit_bzero(*value, strlen(*value));
-    *value = getenv(flag->variable);
+    explicit_bzero(value, strlen(value));
     flags->secret_shown = flag->name;
+    return OK;
+}
+
+/* The value of a variable; NULL or "" if it has none.  What a backend needs stays for that
+ * backend's engine. */
+static enum err value_of(struct flags *flags, const struct flag *flag, const char **ret,
+                         struct error *error)
+{
+    if (flag->type == FLAG_SECRET && !flag->kind)
+        return secrets_take(flags->secrets, flag->variable, ret, error);
+    *ret = getenv(flag->variable);
     return OK;
 }
 
@@ -237,8 +250,9 @@ static enum err read_environment(struct flags *flags, struct error *error)
 {
     enum err e = OK;
     for (size_t i = 0; !e && i < ARRAY_LEN(table); i++) {
-        const char *value = getenv(table[i].variable);
-        if (value && value[0])
+        const char *value;
+        e = value_of(flags, &table[i], &value, error);
+        if (!e && value && value[0])
             e = set_flag(flags, &table[i], table[i].variable, value, error);
     }
     return e;
@@ -249,12 +263,13 @@ static enum err take_option(struct flags *flags, const struct flag *flag, char *
 {
     char from[64];
     snprintf(from, sizeof from, "--%s", flag->name);
+    const char *given = flag->type == FLAG_SWITCH ? "true" : value;
     enum err e = OK;
     if (flag->type == FLAG_SECRET)
-        e = hide(flags, flag, &value, error);
-    if (e)
-        return e;
-    return set_flag(flags, flag, from, flag->type == FLAG_SWITCH ? "true" : value, error);
+        e = hide(flags, flag, value, error);
+    if (!e && flag->type == FLAG_SECRET)
+        e = value_of(flags, flag, &given, error);
+    return e ? e : set_flag(flags, flag, from, given, error);
 }
 
 static enum err unknown_option(const char *given, struct error *error)
@@ -346,7 +361,8 @@ enum err flags_read(int argc, char **argv, struct flags *ret, struct error *erro
         if (!table[i].kind && (table[i].type == FLAG_NUMBER || table[i].type == FLAG_SWITCH))
             memcpy((char *)ret + table[i].at, &absent, sizeof absent);
     }
-    if (!make_kinds(ret))
+    ret->secrets = calloc(1, sizeof(struct secrets *));
+    if (!make_kinds(ret) || !ret->secrets)
         return fail_nomem(error);
     enum err e = read_environment(ret, error);
     return e ? e : read_arguments(argc, argv, ret, error);
@@ -356,11 +372,27 @@ void flags_done(struct flags *flags)
 {
     json_decref(flags->kinds);
     flags->kinds = NULL;
+    if (flags->secrets)
+        secrets_free(*flags->secrets);
+    free(flags->secrets);
+    flags->secrets = NULL;
 }
 
 json_t *flags_of_kind(const struct flags *flags, const char *kind)
 {
     return json_object_get(flags->kinds, kind);
+}
+
+bool flags_next_given(const struct flags *flags, size_t *at, struct given_flag *ret)
+{
+    while (*at < ARRAY_LEN(table)) {
+        const struct flag *f = &table[*at];
+        if (!(flags->given & UINT64_C(1) << (*at)++))
+            continue;
+        *ret = (struct given_flag){ f->name, f->variable, f->kind, f->key };
+        return true;
+    }
+    return false;
 }
 
 /* --- help ------------------------------------------------------------------- */

@@ -194,6 +194,12 @@ static const struct key *find(const struct key *keys, const char *name)
     return keys->name ? keys : NULL;
 }
 
+const char *backend_key_unused(const struct backend_kind *kind, const char *key)
+{
+    const struct key *found = find(kind->keys, key);
+    return found ? found->unused : NULL;
+}
+
 static void unknown(const struct source *source, const struct spot *spot, const struct key *keys)
 {
     enum { KEYS_MAX = 64 };

@@ -2,6 +2,9 @@
  * unserved.c - settings that this release does not follow, and those that it follows only
  * together with others.
  */
+#include <stdio.h>
+#include <string.h>
+
 #include "config/config.h"
 #include "config/tcp.h"
 
@@ -23,8 +26,53 @@ static void check_tcp(const struct config *c, struct findings *findings)
                      "TCP without a key: every user and program of this machine may ask");
 }
 
-void config_say_unserved(const struct config *c, struct findings *findings)
+/* Why an option about a backend of some kind changes nothing; NULL: it does. */
+static const char *why_unused_by(const struct config *c, const struct flags *flags,
+                                 const struct given_flag *given)
 {
+    bool asked_for = flags->backend && strcmp(flags->backend, given->kind) == 0;
+    bool counts = asked_for || (c->one_llamacpp && strcmp(given->kind, "llamacpp") == 0);
+    if (counts)
+        return backend_key_unused(backend_kind_find(given->kind), given->key);
+    return "it is about the backend that --backend makes, or a file's only `model`; those in a "
+           "list have keys of their own";
+}
+
+static const char *why_unused(const struct config *c, const struct flags *flags,
+                              const struct given_flag *given)
+{
+    static const char *const wires[] = { "v2",         "v2-addr", "v2-blob-addr", "embed",
+                                         "embed-addr", "rerank",  "rerank-addr" };
+    bool of_model =
+        strcmp(given->name, "model-path") == 0 || strcmp(given->name, "model-sha256") == 0;
+    if (of_model && !flags->backend)
+        return "it is about --backend llamacpp";
+    if (given->kind)
+        return why_unused_by(c, flags, given);
+    for (size_t i = 0; i < ARRAY_LEN(wires); i++)
+        if (strcmp(given->name, wires[i]) == 0)
+            return "this release does not serve that wire";
+    return NULL;
+}
+
+static void say_unused_flags(const struct config *c, const struct flags *flags,
+                             struct findings *findings)
+{
+    struct given_flag given;
+    for (size_t at = 0; flags_next_given(flags, &at, &given);) {
+        char sentence[256];
+        const char *why = why_unused(c, flags, &given);
+        snprintf(sentence, sizeof sentence, "--%s (%s) has no effect: %s", given.name,
+                 given.variable, why ? why : "");
+        if (why)
+            findings_add(findings, false, sentence);
+    }
+}
+
+void config_say_unserved(const struct config *c, const struct flags *flags,
+                         struct findings *findings)
+{
+    say_unused_flags(c, flags, findings);
     if (c->tcp)
         check_tcp(c, findings);
     if (c->tcp_v2 || c->tcp_embed)

@@ -7,6 +7,7 @@ a search that finds nothing proves nothing otherwise.
 """
 import json
 import os
+import pathlib
 
 import pytest
 
@@ -135,6 +136,11 @@ def test_secrets_on_the_command_line_and_in_the_environment(start, tmp):
     env = {**os.environ, "HOME": str(tmp), "TMPDIR": str(tmp),
            "HF_TOKEN": "hf_EnvironmentAbCdEfGhIj", "INFERD_API_KEY": "c0rrecth0rse"}
     d = start(env=env)
+    for pid in (d.pid, d.engine()):
+        try:
+            assert b"c0rrecth0rse" not in pathlib.Path(f"/proc/{pid}/environ").read_bytes()
+        except PermissionError:
+            pass  # nor does it let others of its user look
     with d.client() as c:
         c.ask("1", "say x")
         c.answer("1")

@@ -352,7 +352,73 @@ static void a_key_does_not_stay_on_the_command_line(void **state UNUSED)
     assert_string_equal(flags.secret_shown, "api-key");
     for (size_t i = 0; i < sizeof key; i++)
         assert_int_equal(key[i], 0);
-    unsetenv("INFERD_API_KEY");
+    assert_null(getenv("INFERD_API_KEY"));
+}
+
+static void a_key_does_not_stay_in_the_environment(void **state UNUSED)
+{
+    char *argv[] = { (char *)"inferd-daemon" };
+    setenv("INFERD_API_KEY", "sesame-sesame", 1);
+    char *value = getenv("INFERD_API_KEY");
+    assert_int_equal(read_flags(1, argv), OK);
+    assert_string_equal(flags.api_key, "sesame-sesame");
+    assert_null(getenv("INFERD_API_KEY"));
+    for (size_t i = 0; i < strlen("sesame-sesame"); i++)
+        assert_int_equal(value[i], 0); /* what /proc/PID/environ would show */
+}
+
+/* A configuration is read more than once. */
+static void a_key_of_another_name_is_kept(void **state UNUSED)
+{
+    setenv("OTHER_KEY", "sesame-sesame", 1);
+    fine("{\"listen\":{\"api_key_env\":\"OTHER_KEY\"},"
+         "\"backends\":[{\"kind\":\"mock\",\"name\":\"a\"}]}");
+    assert_string_equal(config.api_key, "sesame-sesame");
+    assert_null(getenv("OTHER_KEY"));
+    config_done(&config);
+    assert_int_equal(config_read(&flags, &config, &findings, &error), OK);
+    assert_string_equal(config.api_key, "sesame-sesame");
+    /* One that was given another value has that. */
+    config_done(&config);
+    setenv("OTHER_KEY", "simsim", 1);
+    assert_int_equal(config_read(&flags, &config, &findings, &error), OK);
+    assert_string_equal(config.api_key, "simsim");
+}
+
+static bool is_said(const char *sentence)
+{
+    for (size_t i = 0; i < findings.n; i++)
+        if (strstr(findings.at[i].text, sentence))
+            return true;
+    return false;
+}
+
+static void options_without_effect_are_warned_about(void **state UNUSED)
+{
+    const char *const args[] = { "--v2",
+                                 "--embed-addr=/e",
+                                 "--n-ctx=100",
+                                 "--model-path=/m",
+                                 "--openai-model=m",
+                                 "--queue-depth=3",
+                                 NULL };
+    assert_int_equal(read_with(ONE(""), args), OK);
+    assert_true(is_said("--v2 (INFERD_V2) has no effect: this release does not serve that wire"));
+    assert_true(is_said("--embed-addr (INFERD_EMBED_ADDR) has no effect"));
+    assert_true(is_said("--n-ctx (INFERD_N_CTX) has no effect: it is about the backend that"));
+    assert_true(is_said("--openai-model (INFERD_OPENAI_MODEL) has no effect"));
+    assert_true(is_said("--model-path (INFERD_MODEL_PATH) has no effect"));
+    assert_int_equal(findings.n, 5);
+    assert_int_equal(findings.n_wrong, 0);
+}
+
+static void options_about_the_only_backend_have_one(void **state UNUSED)
+{
+    const char *const args[] = { "--n-ctx=100", "--llamacpp-embed", NULL };
+    assert_int_equal(read_with("{\"model\":" MODEL "}", args), OK);
+    assert_int_equal(findings.n, 1);
+    assert_true(is_said("--llamacpp-embed (INFERD_LLAMACPP_EMBED) has no effect: this release "
+                        "makes no embeddings"));
 }
 
 static void switches_have_words_in_the_environment(void **state UNUSED)
@@ -437,6 +503,10 @@ int main(void)
         TEST(tcp_is_loopback_and_has_a_key),
         TEST(a_thousand_mistakes_are_not_all_told),
         TEST(a_key_does_not_stay_on_the_command_line),
+        TEST(a_key_does_not_stay_in_the_environment),
+        TEST(a_key_of_another_name_is_kept),
+        TEST(options_without_effect_are_warned_about),
+        TEST(options_about_the_only_backend_have_one),
         TEST(switches_have_words_in_the_environment),
         TEST(a_backend_from_flags_is_as_if_a_file_said_so),
         TEST(who_may_connect_is_a_list_of_numbers),
