@@ -90,6 +90,8 @@ static void show_backend(struct output *out, const json_t *b)
     if (number(b, "threads") > 0)
         output_printf(out, "%-12s %lld, %lld for prompts; on %s\n", "threads", number(b, "threads"),
                       number(b, "batch_threads"), text(b, "device"));
+    if (text(b, "sandbox")[0])
+        output_printf(out, "%-12s %s\n", "sandbox", text(b, "sandbox"));
     if (number(b, "n_ctx") > 0)
         output_printf(out, "%-12s %lld tokens per request\n", "context", number(b, "n_ctx"));
     const json_t *context = json_object_get(b, "context");

@@ -77,6 +77,7 @@ static void show_backend(struct view *v, const json_t *frame)
     row(v, "model", text(frame, "model"));
     accelerator_row(v, frame);
     row(v, "device", text(frame, "device_name"));
+    row(v, "sandbox", text(frame, "sandbox"));
     number_row(v, "context", frame, "n_ctx", "tokens per request");
     number_row(v, "slots", frame, "slots", "at a time");
     abilities_row(v, frame);

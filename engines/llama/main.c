@@ -4,8 +4,10 @@
  * The order of things at the start matters.  Modules are tried in forked children, so
  * that comes before there are threads.  The variant to be used is announced before
  * anything of it runs here: should this process die of it, the daemon knows which one
- * to avoid.  From the inbox on, orders are read by a thread, so that pings are answered
- * while the model loads.
+ * to avoid.  Then the sandbox closes around the only thread there is, before anything
+ * looks at the model but to hash it.  From the inbox on, orders are read by a thread, so
+ * that pings are answered while the model loads.  Before `ready` the sandbox closes
+ * further: what serves needs no more files.
  *
  * Exit status: 0 the daemon is gone, or said `drain` and all is done; 1 the model
  * can't be loaded, and the daemon was told why; otherwise see worker_leave().
@@ -19,6 +21,7 @@
 #include "base/log.h"
 #include "cpu.h"
 #include "quiet.h"
+#include "sandbox.h"
 #include "scheduler.h"
 
 /* An order that came too early, ended.  True if it was `drain`. */
@@ -109,8 +112,25 @@ static enum err load_modules(struct worker *w, const struct load *load, bool gpu
     return OK;
 }
 
+static bool has_gpu(void)
+{
+    return ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_GPU) ||
+           ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_IGPU);
+}
+
+static enum err lock_in(const struct model_options *options, struct sandbox *ret,
+                        struct error *error)
+{
+    struct sandbox_kernel kernel = sandbox_probe();
+    struct sandbox_plan plan = {
+        .mode = options->loading.sandbox,
+        .gpu = options->n_gpu_layers != 0 && has_gpu(),
+    };
+    return sandbox_enter(ret, &plan, &kernel, error);
+}
+
 static enum err load_all(struct worker *w, const struct load *load, struct inbox **ret_inbox,
-                         struct model *ret, struct error *error)
+                         struct sandbox *ret_sandbox, struct model *ret, struct error *error)
 {
     struct cpu_choice cpu;
     struct model_options options;
@@ -118,6 +138,8 @@ static enum err load_all(struct worker *w, const struct load *load, struct inbox
     enum err e = model_options_read(load->options, &options, error);
     if (!e)
         e = load_modules(w, load, options.n_gpu_layers != 0, &cpu, error);
+    if (!e)
+        e = lock_in(&options, ret_sandbox, error);
     if (!e)
         e = inbox_start(w, ret_inbox, error);
     if (!e)
@@ -136,11 +158,14 @@ static int report_failure(struct worker *w, enum err e, const struct error *why)
 }
 
 static enum err serve(struct worker *w, struct inbox *inbox, const struct model *model,
-                      struct error *error)
+                      struct sandbox *sandbox, struct error *error)
 {
     struct intake *intake;
     struct event ready = { .kind = EVENT_READY, .capabilities = model->capabilities };
+    sandbox_describe(sandbox, ready.capabilities.sandbox, sizeof ready.capabilities.sandbox);
     enum err e = intake_start(w, inbox, model, &intake, error);
+    if (!e)
+        e = sandbox_tighten(sandbox, error);
     if (e)
         return e;
     worker_tell(w, &ready);
@@ -153,6 +178,7 @@ int main(void)
     struct worker *w = NULL;
     struct order order;
     struct inbox *inbox;
+    struct sandbox sandbox;
     struct model model;
     struct error error = { 0 };
 
@@ -164,10 +190,10 @@ int main(void)
         worker_free(w);
         return worker_leave(e, &error);
     }
-    e = load_all(w, &order.load, &inbox, &model, &error);
+    e = load_all(w, &order.load, &inbox, &sandbox, &model, &error);
     if (e)
         _exit(report_failure(w, e, &error)); /* exit() would tear down what threads still use */
     order_done(&order);
-    e = serve(w, inbox, &model, &error);
+    e = serve(w, inbox, &model, &sandbox, &error);
     _exit(e ? worker_leave(e, &error) : 0);
 }

@@ -16,7 +16,6 @@
 
 #include "base/log.h"
 #include "base/utf8.h"
-#include "cores.h"
 #include "modelfile.h"
 #include "quiet.h"
 
@@ -24,7 +23,6 @@ enum {
     N_CTX_DEFAULT = 8192,
     N_CTX_LOWEST = 64, /* a template alone may need as many */
     N_CTX_HIGHEST = 16 * 1024 * 1024,
-    THREADS_HIGHEST = 512, /* ggml's */
     SHELF_MIB_DEFAULT = 512,
     SHELF_MIB_HIGHEST = 1024 * 1024,
     PACE_PERCENT_DEFAULT = 200,
@@ -63,7 +61,7 @@ enum err model_options_read(const json_t *options, struct model_options *ret, st
     if (!e)
         e = json_get_int(options, "n_gpu_layers", -1, INT32_MAX, &layers, error);
     if (!e)
-        e = json_get_u32(options, "threads", 1, THREADS_HIGHEST, &o.threads, error);
+        e = loading_read(options, &o.loading, error);
     if (!e)
         e = read_scheduling(options, &o, error);
     if (e) {
@@ -206,15 +204,14 @@ static enum err make_context(struct model *m, const struct model_options *option
         return fail(error, ERR_CONFIG, "%u slots of %u tokens are more than %d", m->slots, m->n_ctx,
                     INT32_MAX);
 
-    unsigned threads = options->threads ? options->threads : cores_usable();
     struct llama_context_params params = llama_context_default_params();
     params.n_ctx = (uint32_t)cells;
     params.n_batch = MODEL_BATCH;
     params.n_ubatch = MODEL_BATCH;
     params.n_seq_max = m->slots;
     params.n_outputs_max = m->slots; /* one for each that is to be sampled */
-    params.n_threads = (int32_t)threads;
-    params.n_threads_batch = (int32_t)threads;
+    params.n_threads = (int32_t)options->loading.threads;
+    params.n_threads_batch = (int32_t)options->loading.batch_threads;
     params.kv_unified = false;
     params.no_perf = true;
     m->context = llama_init_from_model(m->llama, params);

@@ -6,6 +6,7 @@
 #include <llama.h>
 
 #include "chat.h"
+#include "loading.h"
 #include "prefix.h"
 #include "worker.h"
 
@@ -32,7 +33,7 @@ struct model {
 struct model_options {
     uint32_t n_ctx;
     int32_t n_gpu_layers; /* -1: all of them */
-    uint32_t threads;     /* 0: one for each core */
+    struct loading loading;
     enum sharing sharing;
     uint32_t shelf_mib;
     uint32_t pace_percent; /* a step beside reading, of one that only writes */

@@ -51,6 +51,7 @@ enum {
 
 static const char *const templates[] = { "gemma4", "granite", NULL };
 static const char *const sharing[] = { "uid", "caller", "off", NULL };
+static const char *const sandboxes[] = { "auto", "off", "require", NULL };
 static const char *const autoselect[] = { "off", "auto", NULL };
 
 static const struct key model_keys[] = {
@@ -88,6 +89,8 @@ static const struct key llamacpp_keys[] = {
     WHOLE("n_ctx", CONTEXT_LOWEST, CONTEXT_HIGHEST),
     WHOLE("n_gpu_layers", INT32_MIN, INT32_MAX),
     WHOLE("threads", 1, THREADS_HIGHEST),
+    WHOLE("threads_batch", 1, THREADS_HIGHEST),
+    CHOICE("sandbox", sandboxes),
     CHOICE("prefix_sharing", sharing),
     WHOLE("prefix_cache_mib", 0, 1024 * 1024),
     WHOLE("pace_percent", 110, 10000),

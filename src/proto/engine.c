@@ -356,15 +356,15 @@ static json_t *phase_tree(const struct phase_news *p)
 
 static json_t *ready_tree(const struct capabilities *c)
 {
-    return json_pack("{ss sb sb sb sb sb sb sb sb so so si sI sI so so sI sI so so}", "type",
+    return json_pack("{ss sb sb sb sb sb sb sb sb so so si sI sI so so so sI sI so so}", "type",
                      event_names[EVENT_READY], "v2", c->v2, "vision", c->vision, "audio", c->audio,
                      "tools", c->tools, "thinking", c->thinking, "embed", c->embed, "rerank",
                      c->rerank, "grammar", c->grammar, "accelerator", shown(c->accelerator),
                      "device", shown(c->device), "gpu_layers", c->gpu_layers, "threads",
                      (json_int_t)c->threads, "batch_threads", (json_int_t)c->batch_threads,
-                     "cpu_variant", shown(c->cpu_variant), "model", shown(c->model), "n_ctx",
-                     (json_int_t)c->n_ctx, "slots", (json_int_t)c->slots, "kv", shown(c->kv),
-                     "prefixes", shown(c->prefixes));
+                     "cpu_variant", shown(c->cpu_variant), "sandbox", shown(c->sandbox), "model",
+                     shown(c->model), "n_ctx", (json_int_t)c->n_ctx, "slots", (json_int_t)c->slots,
+                     "kv", shown(c->kv), "prefixes", shown(c->prefixes));
 }
 
 static json_t *usage_tree(const struct usage *u)
@@ -499,6 +499,8 @@ static enum err read_ready(const json_t *tree, struct capabilities *c, struct er
         e = json_get_u32(tree, "batch_threads", 0, UINT32_MAX, &c->batch_threads, error);
     if (!e)
         e = read_string(tree, "cpu_variant", c->cpu_variant, sizeof c->cpu_variant, error);
+    if (!e)
+        e = read_string(tree, "sandbox", c->sandbox, sizeof c->sandbox, error);
     if (!e)
         e = read_string(tree, "model", c->model, sizeof c->model, error);
     if (!e)

@@ -138,7 +138,7 @@ static bool set_capabilities(json_t *tree, const struct capabilities *c)
 {
     return set_text(tree, "model", c->model) && set_text(tree, "accelerator", c->accelerator) &&
            set_text(tree, "device", c->device) && set_text(tree, "cpu_variant", c->cpu_variant) &&
-           set_number(tree, "threads", c->threads) &&
+           set_text(tree, "sandbox", c->sandbox) && set_number(tree, "threads", c->threads) &&
            set_number(tree, "batch_threads", c->batch_threads) &&
            set(tree, "gpu_layers", json_integer(c->gpu_layers)) &&
            set_number(tree, "n_ctx", c->n_ctx);

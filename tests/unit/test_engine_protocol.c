@@ -531,6 +531,7 @@ static void ready_survives(void **state UNUSED)
     c->threads = 8;
     c->batch_threads = 16;
     strcpy(c->cpu_variant, "icelake");
+    strcpy(c->sandbox, "landlock+seccomp");
     strcpy(c->model, "Tiny \"Model\"");
     c->gpu_layers = 3;
     c->n_ctx = 4096;
