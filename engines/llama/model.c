@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/utf8.h"
 #include "modelfile.h"
+#include "pages.h"
 #include "quiet.h"
 
 enum {
@@ -214,6 +215,8 @@ static enum err make_context(struct model *m, const struct model_options *option
     params.n_threads_batch = (int32_t)options->loading.batch_threads;
     params.kv_unified = false;
     params.no_perf = true;
+    params.cb_eval = pages_look;
+    params.cb_eval_user_data = m->pages;
     m->context = llama_init_from_model(m->llama, params);
     if (!m->context)
         return fail(
@@ -246,6 +249,7 @@ static enum err warm_up(struct model *m, struct error *error)
         e = decode(m, tokens, 1, error);
     llama_synchronize(m->context);
     llama_memory_clear(llama_get_memory(m->context), true);
+    pages_release(m->pages);
     return e;
 }
 
@@ -330,6 +334,9 @@ enum err model_load(struct worker *w, const struct load *load, const struct mode
     m.n_ctx = context_for(m.llama, options->n_ctx);
     model_tell_phase(w, PHASE_KV_CACHE, load, m.n_ctx, cpu_variant);
     e = worker_flush(w, error);
+    m.pages = calloc(1, sizeof *m.pages);
+    if (!e && !m.pages)
+        e = fail(error, ERR_NO_MEMORY, "there is no memory for '%s'", path);
     if (!e)
         e = make_context(&m, options, path, error);
     if (!e)

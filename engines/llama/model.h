@@ -7,6 +7,7 @@
 
 #include "chat.h"
 #include "loading.h"
+#include "pages.h"
 #include "prefix.h"
 #include "worker.h"
 
@@ -18,6 +19,7 @@ enum {
 struct model {
     struct llama_model *llama;
     struct llama_context *context;
+    struct pages *pages; /* of its cache */
     const struct llama_vocab *vocab; /* the model's */
     struct chat *chat;
     uint32_t n_ctx; /* tokens of one request, prompt and answer */

@@ -54,6 +54,22 @@ def test_the_context_is_at_most_what_the_model_was_trained_with(tiny, cache):
         assert e.load({}, cache_dir=str(cache))[-1]["n_ctx"] == N_TRAINED
 
 
+def anonymous_mib(pid):
+    with open(f"/proc/{pid}/smaps_rollup") as rollup:
+        return int(next(line for line in rollup if line.startswith("Anonymous:")).split()[1]) / 1024
+
+
+def test_context_costs_memory_as_far_as_it_is_used(models, cache):
+    model = models("roomy", "--context", "32768", "--layers", "4", "--end-tokens", "unreachable")
+    took = {}
+    for slots in (1, 16):
+        with Engine(LLAMA, model=model) as e:
+            assert e.load({"n_ctx": 32768}, slots=slots, cache_dir=str(cache))[-1]["type"] == "ready"
+            took[slots] = anonymous_mib(e.process.pid)
+            assert answer(e, 1, "hello " * 100)[1]["type"] == "done"
+    assert took[16] < took[1] + 32, took  # whole, it would be 15 slots of 16 MiB and more
+
+
 def test_a_file_that_is_no_model_is_named(tmp_path, cache):
     path = tmp_path / "x"
     path.write_bytes(b"no model at all" * 1000)
