@@ -1,46 +1,17 @@
 /*
  * stats.c - see stats.h.
  *
- * Many callers times many buckets is more than anybody reads and more than the loop has
- * time for: a caller's latencies are told as quantiles only, those of backends and of the
- * daemon with how many there were in each bucket.
+ * Many callers times many buckets is more than anybody reads: a caller's latencies are told
+ * as quantiles only, those of backends and of the daemon with how many there were in each
+ * bucket.  What is left may still be a megabyte of numbers, and the loop has 10 ms for it: so
+ * it is written straight into the buffer, member by member in alphabetical order, and not by
+ * way of a tree.
  */
 #include "wire/stats.h"
 
 #include <string.h>
 
-#include "base/utf8.h"
-#include "wire/admin.h"
-
-/* --- members ---------------------------------------------------------------- */
-
-static bool set(json_t *tree, const char *key, json_t *value)
-{
-    return json_object_set_new(tree, key, value) == 0;
-}
-
-/* Paths of programs need not be UTF-8. */
-static bool set_text(json_t *tree, const char *key, const char *text)
-{
-    if (!text || !text[0])
-        return true;
-    CLEANUP(free_ptr) char *copy = strdup(text);
-    if (!copy)
-        return false;
-    utf8_scrub(copy, strlen(copy));
-    return set(tree, key, json_string(copy));
-}
-
-static bool set_count(json_t *tree, const char *key, uint64_t n)
-{
-    return set(tree, key, json_integer((json_int_t)n));
-}
-
-/* Left out where it is 0. */
-static bool set_number(json_t *tree, const char *key, uint64_t n)
-{
-    return n == 0 || set_count(tree, key, n);
-}
+#include "wire/pen.h"
 
 /* --- totals ----------------------------------------------------------------- */
 
@@ -58,184 +29,213 @@ static double quantile(const struct stats_latency *l, double share)
     return l->n_bounds ? l->bounds[l->n_bounds - 1] : 0;
 }
 
-static json_t *counts_tree(const struct stats_latency *l)
+static void put_latency(struct pen *p, const struct stats_latency *l, bool counts)
 {
-    json_t *list = json_array();
-    for (size_t i = 0; list && i <= l->n_bounds; i++) {
-        if (json_array_append_new(list, json_integer((json_int_t)l->counts[i])) < 0) {
-            json_decref(list);
-            return NULL;
-        }
+    pen_open(p, l->name, "{");
+    pen_count(p, "count", l->count);
+    if (counts) {
+        pen_open(p, "counts", "[");
+        for (size_t i = 0; i <= l->n_bounds; i++)
+            pen_count(p, NULL, l->counts[i]);
+        pen_close(p, "]");
     }
-    return list;
+    if (l->count > 0) {
+        pen_fraction(p, "p50", quantile(l, 0.5));
+        pen_fraction(p, "p95", quantile(l, 0.95));
+        pen_fraction(p, "p99", quantile(l, 0.99));
+    }
+    pen_fraction(p, "sum", l->sum);
+    pen_close(p, "}");
+}
+
+/* The places of the latencies in the order of their names. */
+static void sort_latencies(const struct stats_totals *t, size_t places[STATS_LATENCIES_MAX])
+{
+    for (size_t i = 0; i < t->n_latencies; i++) {
+        size_t at = i;
+        for (; at > 0 && strcmp(t->latencies[places[at - 1]].name, t->latencies[i].name) > 0; at--)
+            places[at] = places[at - 1];
+        places[at] = i;
+    }
 }
 
 /* The bounds of the buckets, which are the same for everybody. */
-static json_t *bounds_tree(const struct stats_totals *t)
+static void put_bounds(struct pen *p, const struct stats_totals *t)
 {
-    CLEANUP(json_drop) json_t *tree = json_object();
+    size_t places[STATS_LATENCIES_MAX];
+    sort_latencies(t, places);
+    pen_open(p, "bounds", "{");
     for (size_t i = 0; i < t->n_latencies; i++) {
-        const struct stats_latency *l = &t->latencies[i];
-        json_t *list = json_array();
-        if (!set(tree, l->name, list)) /* taken, on failure too */
-            return NULL;
+        const struct stats_latency *l = &t->latencies[places[i]];
+        pen_open(p, l->name, "[");
         for (size_t j = 0; j < l->n_bounds; j++)
-            if (json_array_append_new(list, json_real(l->bounds[j])) < 0)
-                return NULL;
+            pen_fraction(p, NULL, l->bounds[j]);
+        pen_close(p, "]");
     }
-    return TAKE(tree);
+    pen_close(p, "}");
 }
 
-static json_t *latency_tree(const struct stats_latency *l, bool counts)
+/* In the order of their names.  There are few: the next one is looked for each time. */
+static void put_errors(struct pen *p, const struct stats_totals *t)
 {
-    CLEANUP(json_drop)
-    json_t *tree = json_pack("{sI sf}", "count", (json_int_t)l->count, "sum", l->sum);
-    bool made = tree != NULL;
-    if (l->count > 0)
-        made = made && set(tree, "p50", json_real(quantile(l, 0.5))) &&
-               set(tree, "p95", json_real(quantile(l, 0.95))) &&
-               set(tree, "p99", json_real(quantile(l, 0.99)));
-    if (counts)
-        made = made && set(tree, "counts", counts_tree(l));
-    return made ? TAKE(tree) : NULL;
+    const char *last = "";
+    pen_open(p, "errors", "{");
+    for (;;) {
+        size_t next = t->n_errors;
+        for (size_t i = 0; i < t->n_errors; i++)
+            if (t->errors[i] > 0 && strcmp(error_wire_name((enum err)i), last) > 0 &&
+                (next == t->n_errors ||
+                 strcmp(error_wire_name((enum err)i), error_wire_name((enum err)next)) < 0))
+                next = i;
+        if (next == t->n_errors)
+            break;
+        last = error_wire_name((enum err)next);
+        pen_count(p, last, t->errors[next]);
+    }
+    pen_close(p, "}");
 }
 
-static json_t *latencies_tree(const struct stats_totals *t, bool counts)
+static void put_totals(struct pen *p, const char *name, const struct stats_totals *t, bool counts)
 {
-    CLEANUP(json_drop) json_t *tree = json_object();
+    size_t places[STATS_LATENCIES_MAX];
+    sort_latencies(t, places);
+    pen_open(p, name, "{");
+    pen_count(p, "abandoned", t->abandoned);
+    pen_count(p, "cached_tokens", t->cached_tokens);
+    pen_count(p, "completion_tokens", t->completion_tokens);
+    pen_count(p, "done", t->done);
+    put_errors(p, t);
+    pen_count(p, "failed", t->failed);
+    pen_open(p, "latencies", "{");
     for (size_t i = 0; i < t->n_latencies; i++)
-        if (!set(tree, t->latencies[i].name, latency_tree(&t->latencies[i], counts)))
-            return NULL;
-    return TAKE(tree);
-}
-
-static json_t *errors_tree(const struct stats_totals *t)
-{
-    CLEANUP(json_drop) json_t *tree = json_object();
-    for (size_t i = 0; i < t->n_errors; i++)
-        if (t->errors[i] > 0 && !set_count(tree, error_wire_name((enum err)i), t->errors[i]))
-            return NULL;
-    return TAKE(tree);
-}
-
-static json_t *totals_tree(const struct stats_totals *t, bool counts)
-{
-    CLEANUP(json_drop)
-    json_t *tree =
-        json_pack("{sI sI sI sI sI sI sI sI}", "requests", (json_int_t)t->requests, "done",
-                  (json_int_t)t->done, "failed", (json_int_t)t->failed, "abandoned",
-                  (json_int_t)t->abandoned, "refused", (json_int_t)t->refused, "prompt_tokens",
-                  (json_int_t)t->prompt_tokens, "completion_tokens",
-                  (json_int_t)t->completion_tokens, "cached_tokens", (json_int_t)t->cached_tokens);
-    bool made = tree && set(tree, "errors", errors_tree(t)) &&
-                set(tree, "latencies", latencies_tree(t, counts));
-    return made ? TAKE(tree) : NULL;
+        put_latency(p, &t->latencies[places[i]], counts);
+    pen_close(p, "}");
+    pen_count(p, "prompt_tokens", t->prompt_tokens);
+    pen_count(p, "refused", t->refused);
+    pen_count(p, "requests", t->requests);
+    pen_close(p, "}");
 }
 
 /* --- who and what ----------------------------------------------------------- */
 
-static bool set_capabilities(json_t *tree, const struct capabilities *c)
-{
-    return set_text(tree, "model", c->model) && set_text(tree, "accelerator", c->accelerator) &&
-           set_text(tree, "device", c->device) && set_text(tree, "cpu_variant", c->cpu_variant) &&
-           set_text(tree, "sandbox", c->sandbox) && set_number(tree, "threads", c->threads) &&
-           set_number(tree, "batch_threads", c->batch_threads) &&
-           set(tree, "gpu_layers", json_integer(c->gpu_layers)) &&
-           set_number(tree, "n_ctx", c->n_ctx);
-}
-
 /* Left out by those that keep no context. */
-static bool set_usage(json_t *tree, const struct usage *u)
+static void put_usage(struct pen *p, const struct usage *u)
 {
     if (u->context_size == 0)
-        return true;
-    json_t *context =
-        json_pack("{sI sI sI sI}", "used", (json_int_t)u->context_used, "size",
-                  (json_int_t)u->context_size, "prompt_tokens", (json_int_t)u->prompt_tokens,
-                  "cached_tokens", (json_int_t)u->cached_tokens);
-    return set(tree, "context", context); /* taken, on failure too */
+        return;
+    pen_open(p, "context", "{");
+    pen_count(p, "cached_tokens", u->cached_tokens);
+    pen_count(p, "prompt_tokens", u->prompt_tokens);
+    pen_count(p, "size", u->context_size);
+    pen_count(p, "used", u->context_used);
+    pen_close(p, "}");
 }
 
-static json_t *backend_tree(const struct stats_backend *b)
+static void put_backend(struct pen *p, const struct stats_backend *b)
 {
-    CLEANUP(json_drop)
-    json_t *tree = json_pack("{ss ss ss sI sI sI}", "name", b->name, "kind", b->kind, "state",
-                             b->state, "slots", (json_int_t)b->slots, "running",
-                             (json_int_t)b->running, "deaths", (json_int_t)b->deaths);
-    bool made = tree && set_text(tree, "why", b->why) && set_text(tree, "sha256", b->sha256) &&
-                set_text(tree, "breaker", b->breaker) &&
-                set_number(tree, "pid", (uint64_t)b->pid) &&
-                (!b->capabilities || set_capabilities(tree, b->capabilities)) &&
-                set_usage(tree, &b->usage) &&
-                (!b->booked || set(tree, "totals", totals_tree(&b->totals, true)));
-    return made ? TAKE(tree) : NULL;
+    static const struct capabilities none;
+    const struct capabilities *c = b->capabilities ? b->capabilities : &none;
+    pen_open(p, NULL, "{");
+    pen_text(p, "accelerator", c->accelerator);
+    pen_number(p, "batch_threads", c->batch_threads);
+    pen_text(p, "breaker", b->breaker);
+    put_usage(p, &b->usage);
+    pen_text(p, "cpu_variant", c->cpu_variant);
+    pen_count(p, "deaths", b->deaths);
+    pen_text(p, "device", c->device);
+    if (b->capabilities)
+        pen_integer(p, "gpu_layers", c->gpu_layers);
+    pen_text(p, "kind", b->kind);
+    pen_text(p, "model", c->model);
+    pen_number(p, "n_ctx", c->n_ctx);
+    pen_text(p, "name", b->name);
+    pen_number(p, "pid", (uint64_t)b->pid);
+    pen_count(p, "running", b->running);
+    pen_text(p, "sandbox", c->sandbox);
+    pen_text(p, "sha256", b->sha256);
+    pen_count(p, "slots", b->slots);
+    pen_text(p, "state", b->state);
+    pen_number(p, "threads", c->threads);
+    if (b->booked)
+        put_totals(p, "totals", &b->totals, true);
+    pen_text(p, "why", b->why);
+    pen_close(p, "}");
 }
 
-static json_t *caller_tree(const struct stats_caller *c)
+static void put_caller(struct pen *p, const struct stats_caller *c)
 {
-    CLEANUP(json_drop)
-    json_t *tree = json_pack("{sI sI sI sI sI}", "number", (json_int_t)c->number, "uid",
-                             (json_int_t)c->uid, "connections", (json_int_t)c->connections,
-                             "waiting", (json_int_t)c->waiting, "running", (json_int_t)c->running);
-    bool made = tree && set_text(tree, "executable", c->executable) &&
-                set(tree, "totals", totals_tree(&c->totals, false));
-    return made ? TAKE(tree) : NULL;
+    pen_open(p, NULL, "{");
+    pen_count(p, "connections", c->connections);
+    pen_text(p, "executable", c->executable);
+    pen_count(p, "number", c->number);
+    pen_count(p, "running", c->running);
+    put_totals(p, "totals", &c->totals, false);
+    pen_integer(p, "uid", c->uid);
+    pen_count(p, "waiting", c->waiting);
+    pen_close(p, "}");
 }
 
-static json_t *request_tree(const struct stats_request *r)
+static void put_request(struct pen *p, const struct stats_request *r)
 {
-    CLEANUP(json_drop)
-    json_t *tree =
-        json_pack("{sI ss sI sI sf}", "serial", (json_int_t)r->serial, "state", r->state, "uid",
-                  (json_int_t)r->uid, "pid", (json_int_t)r->pid, "age_ms", r->age_ms);
-    bool made = tree && set_text(tree, "backend", r->backend) &&
-                set_text(tree, "surface", r->surface) &&
-                set_text(tree, "executable", r->executable);
-    return made ? TAKE(tree) : NULL;
+    pen_open(p, NULL, "{");
+    pen_fraction(p, "age_ms", r->age_ms);
+    pen_text(p, "backend", r->backend);
+    pen_text(p, "executable", r->executable);
+    pen_integer(p, "pid", r->pid);
+    pen_count(p, "serial", r->serial);
+    pen_text(p, "state", r->state);
+    pen_text(p, "surface", r->surface);
+    pen_integer(p, "uid", r->uid);
+    pen_close(p, "}");
 }
 
-/* A list of `n` things, each made into a tree by `make`. */
-#define LIST_TREE(make, things, n)                                                                 \
-    __extension__({                                                                                \
-        json_t *list_ = json_array();                                                              \
-        for (size_t i_ = 0; list_ && i_ < (n); i_++) {                                             \
-            if (json_array_append_new(list_, make(&(things)[i_])) < 0) {                           \
-                json_decref(list_);                                                                \
-                list_ = NULL;                                                                      \
-            }                                                                                      \
-        }                                                                                          \
-        list_;                                                                                     \
-    })
-
-static json_t *log_tree(const struct stats *s)
+static void put_log(struct pen *p, const struct stats *s)
 {
-    return json_pack("{sb sI}", "works", s->log_works, "lost", (json_int_t)s->log_lost);
+    pen_open(p, "log", "{");
+    pen_count(p, "lost", s->log_lost);
+    pen_boolean(p, "works", s->log_works);
+    pen_close(p, "}");
 }
 
-/* Left out while there are none. */
-static bool set_others(json_t *tree, const struct stats_totals *t)
-{
-    return t->requests == 0 || set(tree, "other_callers", totals_tree(t, false));
-}
+/* A list of `n` things, each written by `put_one`. */
+#define PUT_LIST(p, name, put_one, things, n)                                                      \
+    do {                                                                                           \
+        pen_open(p, name, "[");                                                                    \
+        for (size_t i_ = 0; i_ < (n); i_++)                                                        \
+            put_one(p, &(things)[i_]);                                                             \
+        pen_close(p, "]");                                                                         \
+    } while (0)
 
-static json_t *stats_tree(const struct stats *s)
+static void put_stats(struct pen *p, const struct stats *s)
 {
-    CLEANUP(json_drop)
-    json_t *tree = json_pack("{ss ss ss sb ss ss sf sI sI}", "id", "admin", "type", "reply", "op",
-                             "stats", "ok", 1, "version", s->version, "state", s->state,
-                             "uptime_seconds", s->uptime_seconds, "queue_depth",
-                             (json_int_t)s->queue_depth, "waiting", (json_int_t)s->waiting);
-    bool made = tree && set(tree, "bounds", bounds_tree(&s->totals)) &&
-                set(tree, "totals", totals_tree(&s->totals, true)) &&
-                set(tree, "log", log_tree(s)) && set_others(tree, &s->other_callers) &&
-                set(tree, "backends", LIST_TREE(backend_tree, s->backends, s->n_backends)) &&
-                set(tree, "callers", LIST_TREE(caller_tree, s->callers, s->n_callers)) &&
-                set(tree, "requests", LIST_TREE(request_tree, s->requests, s->n_requests));
-    return made ? TAKE(tree) : NULL;
+    pen_open(p, NULL, "{");
+    PUT_LIST(p, "backends", put_backend, s->backends, s->n_backends);
+    put_bounds(p, &s->totals);
+    PUT_LIST(p, "callers", put_caller, s->callers, s->n_callers);
+    pen_text(p, "id", "admin");
+    put_log(p, s);
+    pen_boolean(p, "ok", true);
+    pen_text(p, "op", "stats");
+    if (s->other_callers.requests > 0)
+        put_totals(p, "other_callers", &s->other_callers, false);
+    pen_count(p, "queue_depth", s->queue_depth);
+    PUT_LIST(p, "requests", put_request, s->requests, s->n_requests);
+    pen_text(p, "state", s->state);
+    put_totals(p, "totals", &s->totals, true);
+    pen_text(p, "type", "reply");
+    pen_fraction(p, "uptime_seconds", s->uptime_seconds);
+    pen_text(p, "version", s->version);
+    pen_count(p, "waiting", s->waiting);
+    pen_close(p, "}");
 }
 
 enum err stats_put(struct buf *out, const struct stats *stats)
 {
-    CLEANUP(json_drop) json_t *tree = stats_tree(stats);
-    return tree ? admin_put_line(out, tree) : ERR_NO_MEMORY;
+    size_t before = out->len;
+    struct pen p = { .out = out, .first = true };
+    put_stats(&p, stats);
+    pen_end_line(&p);
+    if (p.failed)
+        out->len = before; /* a frame is there whole or not at all */
+    return p.failed;
 }

@@ -5,6 +5,7 @@
 
 #include <math.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/json.h"
 #include "wire/stats.h"
@@ -150,6 +151,148 @@ static void callers_are_told_without_counts(void **state UNUSED)
     }
 }
 
+/* As much as there can be of everything, and numbers of many digits. */
+static void the_largest_reply_takes_no_time(void **state UNUSED)
+{
+    enum { BACKENDS = 64, CALLERS = 256, REQUESTS = 500, BUCKETS = 28, LIMIT_MS = 10, SLACK = 5 };
+    static double many_bounds[BUCKETS];
+    static uint64_t counts[BUCKETS + 1], errors[ERROR_CODES];
+    static const char *const names[] = { "queue_wait", "time_to_first_token", "inter_token",
+                                         "request" };
+    static struct stats_backend backends[BACKENDS];
+    static struct stats_caller callers[CALLERS];
+    static struct stats_request requests[REQUESTS];
+    char path[256];
+    memset(path, 'x', sizeof path - 1);
+    path[sizeof path - 1] = '\0';
+    struct stats_totals t = { .requests = 1234567, .done = 1234567, .prompt_tokens = 123456789 };
+    for (size_t i = 0; i <= BUCKETS; i++)
+        counts[i] = 1234567 + i;
+    for (size_t i = 0; i < BUCKETS; i++)
+        many_bounds[i] = (double)(i + 1) * 0.37;
+    for (size_t i = 0; i < ERROR_CODES; i++)
+        errors[i] = 12345;
+    t.errors = errors;
+    t.n_errors = ERR_INTERNAL + 1;
+    t.n_latencies = ARRAY_LEN(names);
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        t.latencies[i] = (struct stats_latency){ .name = names[i],
+                                                 .count = 35802456,
+                                                 .sum = 123.4,
+                                                 .n_bounds = BUCKETS,
+                                                 .bounds = many_bounds,
+                                                 .counts = counts };
+    for (size_t i = 0; i < BACKENDS; i++)
+        backends[i] = (struct stats_backend){
+            .name = path, .kind = "llamacpp", .state = "ready", .booked = true, .totals = t
+        };
+    for (size_t i = 0; i < CALLERS; i++)
+        callers[i] = (struct stats_caller){ .executable = path, .totals = t };
+    for (size_t i = 0; i < REQUESTS; i++)
+        requests[i] = (struct stats_request){
+            .state = "waiting", .surface = "v1", .executable = path, .age_ms = 1234.5
+        };
+    struct stats s = { .version = "1",
+                       .state = "ready",
+                       .totals = t,
+                       .backends = backends,
+                       .n_backends = BACKENDS,
+                       .callers = callers,
+                       .n_callers = CALLERS,
+                       .other_callers = t,
+                       .requests = requests,
+                       .n_requests = REQUESTS };
+    struct buf out;
+    buf_init(&out, 8 * ROOMY);
+    struct timespec from, to;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &from);
+    assert_int_equal(stats_put(&out, &s), OK);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &to);
+    double ms = (double)(to.tv_sec - from.tv_sec) * 1e3 + (double)(to.tv_nsec - from.tv_nsec) / 1e6;
+    print_message("%zu bytes in %.2f ms\n", out.len, ms);
+    assert_true(ms < LIMIT_MS * SLACK);
+    CLEANUP(json_drop) json_t *tree = NULL;
+    assert_int_equal(json_read(out.at, out.len, &tree, NULL), OK);
+    assert_int_equal(json_array_size(json_object_get(tree, "callers")), CALLERS);
+    buf_done(&out);
+}
+
+/* Members come out of a tree in the order that they were read in. */
+static bool is_sorted(json_t *tree)
+{
+    const char *last = "", *key;
+    json_t *value;
+    size_t i;
+    json_object_foreach(tree, key, value)
+    {
+        if (strcmp(last, key) >= 0 || !is_sorted(value))
+            return false;
+        last = key;
+    }
+    json_array_foreach(tree, i, value)
+    {
+        if (!is_sorted(value))
+            return false;
+    }
+    return true;
+}
+
+static void members_stand_in_alphabetical_order(void **state UNUSED)
+{
+    static const uint64_t counts[] = { 1, 2, 3, 4 };
+    struct stats s = totals_with(counts);
+    uint64_t errors[ERR_INTERNAL + 1];
+    for (size_t i = 0; i <= ERR_INTERNAL; i++)
+        errors[i] = i;
+    s.totals.errors = errors;
+    s.totals.n_errors = ARRAY_LEN(errors);
+    s.totals.requests = 1;
+    s.other_callers = s.totals;
+    struct capabilities able = { .accelerator = "cpu",
+                                 .sandbox = "s",
+                                 .device = "d",
+                                 .threads = 1,
+                                 .batch_threads = 1,
+                                 .cpu_variant = "v",
+                                 .model = "m",
+                                 .n_ctx = 1 };
+    struct stats_backend b = { .name = "b",
+                               .kind = "k",
+                               .state = "s",
+                               .why = "w",
+                               .sha256 = "h",
+                               .capabilities = &able,
+                               .usage = { 1, 2, 3, 4 },
+                               .pid = 1,
+                               .breaker = "closed",
+                               .booked = true,
+                               .totals = s.totals };
+    struct stats_caller c = { .executable = "e", .uid = -1, .totals = s.totals };
+    struct stats_request r = { .state = "s", .backend = "b", .surface = "f", .executable = "e" };
+    s.backends = &b;
+    s.callers = &c;
+    s.requests = &r;
+    s.n_backends = s.n_callers = s.n_requests = 1;
+    struct buf out;
+    buf_init(&out, ROOMY);
+    assert_int_equal(stats_put(&out, &s), OK);
+    CLEANUP(json_drop) json_t *tree = NULL;
+    assert_int_equal(json_read(out.at, out.len, &tree, NULL), OK);
+    assert_true(is_sorted(tree));
+    buf_done(&out);
+}
+
+static void what_does_not_fit_is_not_there_at_all(void **state UNUSED)
+{
+    struct stats s = totals_with((uint64_t[]){ 1, 2, 3, 4 });
+    struct buf out;
+    buf_init(&out, 200);
+    assert_int_equal(buf_append_str(&out, "before"), OK);
+    assert_int_equal(stats_put(&out, &s), ERR_FRAME_TOO_LARGE);
+    assert_int_equal(out.len, strlen("before"));
+    buf_done(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -160,6 +303,9 @@ int main(void)
         cmocka_unit_test(what_a_backend_keeps_is_told),
         cmocka_unit_test(a_program_with_a_strange_path_harms_nobody),
         cmocka_unit_test(bounds_are_told_once),
+        cmocka_unit_test(the_largest_reply_takes_no_time),
+        cmocka_unit_test(members_stand_in_alphabetical_order),
+        cmocka_unit_test(what_does_not_fit_is_not_there_at_all),
         cmocka_unit_test(callers_are_told_without_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
