@@ -24,7 +24,7 @@ SHARES = [
     (skills.sums, 7), (skills.comparisons, 4), (skills.other_maths, 3),
     (skills.rewriting, 20), (skills.json_answers, 10), (skills.name_unknown, 0.3),
 ]
-TOOL_SHARES = [(tools.toy_call, 20), (tools.named_call, 4), (tools.unrelated, 4)]
+TOOL_SHARES = [(tools.toy_call, 14), (tools.named_call, 3), (tools.unrelated, 3)]
 
 EXAM = {
     "facts": skills.facts, "small talk": skills.small_talk, "unknown": skills.unknown, "sums": skills.sums,

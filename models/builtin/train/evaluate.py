@@ -137,6 +137,7 @@ def passes(check, reply):
 
 
 def examine(run, seed, per_skill, show):
+    corpus.assert_patterns()
     cases = corpus.exam(seed, per_skill)
     replies = ask([*run, "answer"], [render(c["messages"], c["tools"], True) for c in cases])
     right, count, ended = collections.Counter(), collections.Counter(), 0

@@ -17,10 +17,10 @@ from torch.nn import functional as F
 @dataclass
 class Config:
     vocab: int
-    width: int = 192
-    layers: int = 6
-    heads: int = 6
-    feed: int = 512
+    width: int = 160
+    layers: int = 5
+    heads: int = 5
+    feed: int = 448
     context: int = 1024
     rope_base: float = 10000.0
     epsilon: float = 1e-5

@@ -101,20 +101,34 @@ def wanted(name, values):
             "arguments": {k: skills.plain(v) if isinstance(v, str) else v for k, v in values.items()}}}
 
 
-def toy_call(rng, held):
-    """(declarations, messages, check): a question that one of the declared tools serves."""
-    tool = rng.choice(TOOLS)
-    others = rng.sample([t for t in TOOLS if t is not tool], rng.choice([0, 0, 1, 1, 1, 2, 2, 3]))
-    declared = [declaration(t, rng) for t in [tool, *others]]
-    rng.shuffle(declared)
+def exchange(tool, rng, held):
+    """(messages, check): a question that the tool serves, the call, and for training sometimes what came of it."""
     values = arguments(tool, rng, held)
     question = filled(skills.form(tool.name, rng, held), values)
     messages = [{"role": "user", "content": question}, call_of(tool.name, values)]
-    if not held and rng.random() < 0.5:
+    if not held and rng.random() < 0.4:
         result = tool.result(rng, values)
         messages += [{"role": "tool", "content": result},
                      {"role": "assistant", "content": filled(tool.reply, values, result)}]
-    return declared, messages, wanted(tool.name, values)
+    return messages, wanted(tool.name, values)
+
+
+def more(rng, held, make):
+    """Further messages for the same tools, so that a training example says more than its declarations do."""
+    messages = []
+    while not held and rng.random() < 0.6 and len(messages) < 10:
+        messages += make()
+    return messages
+
+
+def toy_call(rng, held):
+    """(declarations, messages, check): a question that one of the declared tools serves."""
+    tool = rng.choice(TOOLS)
+    offered = [tool, *rng.sample([t for t in TOOLS if t is not tool], rng.choice([0, 0, 1, 1, 1, 2, 2, 3]))]
+    declared = [declaration(t, rng) for t in offered]
+    rng.shuffle(declared)
+    messages, check = exchange(tool, rng, held)
+    return declared, messages + more(rng, held, lambda: exchange(rng.choice(offered), rng, held)[0]), check
 
 
 VERBS = "open close start stop read write show hide move make pick lift lock clean count print".split()
@@ -130,19 +144,24 @@ def invented_tool(rng, held):
     return {"name": name, "description": about, "parameters": kinds}
 
 
-def named_call(rng, held):
-    """The same for an invented tool that the user calls by its name."""
-    tool = invented_tool(rng, held)
-    declared = [tool] + [invented_tool(rng, held) if rng.random() < 0.5 else declaration(rng.choice(TOOLS), rng)
-                         for _ in range(rng.choice([0, 0, 1, 2]))]
-    rng.shuffle(declared)
+def named_exchange(tool, rng, held):
     values = {name: rng.randrange(100) if kind == "integer" else mark(skills.content_word(rng, held))
               for name, kind in tool["parameters"].items()}
     said = " and ".join(f"{name} {value}" for name, value in values.items())
     question = skills.fill(skills.form("named", rng, held), N=tool["name"], V=said)
     check = {"kind": "tool", "want": {"name": skills.plain(tool["name"]),
              "arguments": {skills.plain(k): skills.plain(v) if isinstance(v, str) else v for k, v in values.items()}}}
-    return declared, [{"role": "user", "content": question}, call_of(tool["name"], values)], check
+    return [{"role": "user", "content": question}, call_of(tool["name"], values)], check
+
+
+def named_call(rng, held):
+    """The same for an invented tool that the user calls by its name."""
+    tool = invented_tool(rng, held)
+    invented_ones = [tool] + [invented_tool(rng, held) for _ in range(rng.choice([0, 0, 1]))]
+    declared = invented_ones + [declaration(rng.choice(TOOLS), rng) for _ in range(rng.choice([0, 0, 1]))]
+    rng.shuffle(declared)
+    messages, check = named_exchange(tool, rng, held)
+    return declared, messages + more(rng, held, lambda: named_exchange(rng.choice(invented_ones), rng, held)[0]), check
 
 
 def unrelated(rng, held):

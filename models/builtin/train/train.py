@@ -8,8 +8,8 @@ the end is the moving average of the weights.
 
 With --minutes, the number of chunks follows from how many were done when the rate has
 to fall; it is in the log then, and the same number given as --chunks makes the same run.
-Matrix products are in bfloat16, which half of the time is enough for on a CPU that
-has instructions for it.
+Matrix products are in bfloat16: a CPU with instructions for it needs half the time,
+another needs more.
 
 Two processes of one thread each share the weights.  Each computes the gradient
 of its half of a batch and then updates its half of the matrices; they meet twice
@@ -164,6 +164,7 @@ def work(run, rank, barrier):
     mine = [place for i, place in enumerate(run.places) if i % WORKERS == rank]
     for p, (_, start, shape) in zip(run.model.parameters(), run.places):
         p.grad = optimizer.view(run.gradients[rank], start, shape)
+    corpus.assert_patterns()
     cases = corpus.exam(EXAM_SEED, EXAM_CASES)
     excluded = corpus.excluded_by(cases)
     while run.more():
