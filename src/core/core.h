@@ -55,6 +55,7 @@ struct backend {
     struct error why_not;  /* PREPARE_FAILED */
     struct engine *engine; /* owned */
     struct list running;   /* of requests, RUNNING and CANCELLING */
+    bool kept_free;        /* while one is chosen: for a suspect, which will run alone */
     uint64_t deaths;       /* of its engine's process, unasked */
     int64_t used_ms;       /* when it last had work to do */
     struct breaker breaker;
@@ -212,10 +213,10 @@ bool core_will_serve(const struct backend *b, unsigned needs);
 /* Will any backend ever serve again by itself?  route.c */
 bool core_has_hope(const struct core *core);
 
-/* The engine has said how a request ended (DONE or ERROR), or has died: what that means for
- * the backend's breaker.  route.c */
+/* The engine has said how a request ended (DONE or ERROR), or has died, which it is blamed for
+ * or not: what that means for the backend's breaker.  route.c */
 void core_judge(struct backend *b, const struct event *event);
-void core_judge_death(struct backend *b, const struct engine_end *end);
+void core_judge_death(struct backend *b, bool blamed);
 
 /* The backend of that name; NULL.  configure.c */
 struct backend *core_find_backend(const struct core *core, const char *name);

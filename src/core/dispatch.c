@@ -56,13 +56,44 @@ static void end_running(struct backend *b, const struct error *error)
         end(b->core, CONTAINER_OF(first, struct request, link), NULL, error);
 }
 
+/* --- those that may kill their engine --------------------------------------- */
+
+static bool has_suspect(const struct backend *b)
+{
+    const struct link *first = list_first(&b->running);
+    return first && CONTAINER_OF(first, struct request, link)->suspect; /* alone */
+}
+
+static enum err refuse_poison(struct error *error)
+{
+    return fail(error, ERR_INVALID_REQUEST,
+                "the engine died %d times while it worked on this request and nothing else; it is "
+                "refused for an hour after the last of them",
+                DEATHS_ALONE_MAX);
+}
+
+static void accuse_running(struct backend *b)
+{
+    int64_t now = clock_ms();
+    LIST_EACH(const struct request, r, &b->running, link)
+        poison_accuse(&b->core->poison, &r->print, r->suspect, now);
+}
+
+/* What was cancelled has shown nothing. */
+static void acquit(struct core *core, const struct request *r, const struct event *event)
+{
+    if (r->suspect && (event->kind != EVENT_DONE || event->outcome.stop != STOP_CANCELLED))
+        poison_clear(&core->poison, &r->print);
+}
+
 /* --- to the engine ---------------------------------------------------------- */
 
-static void hand_over(struct backend *b, struct request *r)
+static void hand_over(struct backend *b, struct request *r, bool suspect)
 {
     char *order = TAKE(r->order);
     queue_take(&b->core->queue, r);
     r->backend = b;
+    r->suspect = suspect;
     b->used_ms = clock_ms();
     r->started_us = clock_us();
     request_move(r, REQUEST_RUNNING, &b->running);
@@ -70,9 +101,40 @@ static void hand_over(struct backend *b, struct request *r)
     engine_generate(b->engine, order, r->order_len);
 }
 
-static bool may_start(void *core, const struct request *r)
+/* A suspect whose turn has come keeps its backend free of others until it can run there
+ * alone. */
+static bool may_start(void *context, const struct request *r)
 {
-    return core_route(core, r->needs) != NULL;
+    struct core *core = context;
+    struct backend *b = core_route(core, r->needs);
+    if (!b || b->kept_free || has_suspect(b))
+        return false;
+    if (poison_judge(&core->poison, &r->print, clock_ms()) == POISON_NONE)
+        return true;
+    b->kept_free = b->running.len > 0;
+    return !b->kept_free;
+}
+
+static struct request *next_to_start(struct core *core)
+{
+    if (!core_has_free_slot(core))
+        return NULL;
+    LIST_EACH(struct backend, b, &core->backends, link)
+        b->kept_free = false;
+    return queue_next(&core->queue, may_start, core);
+}
+
+/* What killed its engine again while it waited is not tried once more. */
+static void start(struct core *core, struct request *r)
+{
+    struct error error;
+    enum verdict verdict = poison_judge(&core->poison, &r->print, clock_ms());
+    if (verdict == POISON_REFUSED) {
+        refuse_poison(&error);
+        end(core, r, NULL, &error);
+    } else {
+        hand_over(core_route(core, r->needs), r, verdict == POISON_SUSPECT);
+    }
 }
 
 static bool has_needs(void *needs, const struct request *r)
@@ -94,8 +156,8 @@ static void see_to(struct core *core, unsigned needs)
 void core_pump(struct core *core)
 {
     struct request *r;
-    while (core_has_free_slot(core) && (r = queue_next(&core->queue, may_start, core)))
-        hand_over(core_route(core, r->needs), r);
+    while ((r = next_to_start(core)))
+        start(core, r);
     for (unsigned needs = 0; core->queue.requests.len > 0 && needs < NEED_MASKS; needs++)
         if (core->queue.needing[needs] > 0)
             see_to(core, needs);
@@ -125,18 +187,25 @@ static void on_news(void *owner, const struct event *event)
     }
     bool done = event->kind == EVENT_DONE;
     core_judge(b, event);
+    acquit(b->core, r, event);
     end(b->core, r, done ? &event->outcome : NULL, done ? NULL : &event->error);
     if (b->retired)
         core_retire_idle(b->core);
     core_pump(b->core);
 }
 
-static void on_died(void *owner, const struct engine_end *end)
+/* A suspect that was alone has shown what it is, which is nothing against its engine; and one
+ * whose engine can't work on this processor is none. */
+static bool on_died(void *owner, const struct engine_end *end)
 {
     struct backend *b = owner;
+    bool blamed = !end->excused && !has_suspect(b);
     b->deaths++;
     b->core->ops->engine_died(b->core->owner, b, end);
-    core_judge_death(b, end);
+    if (!end->excused)
+        accuse_running(b);
+    core_judge_death(b, blamed);
+    return blamed;
 }
 
 static void on_lost(void *owner, const struct error *why)
@@ -218,7 +287,8 @@ enum err core_submit(struct core *core, const struct submission *submission, str
                      struct error *error)
 {
     struct request *victim;
-    enum err e = core_admit(core, submission, &victim, error);
+    bool refused = poison_judge(&core->poison, &submission->print, clock_ms()) == POISON_REFUSED;
+    enum err e = refused ? refuse_poison(error) : core_admit(core, submission, &victim, error);
     if (e) {
         free(submission->order);
         return e;

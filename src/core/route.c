@@ -130,8 +130,10 @@ void core_judge(struct backend *b, const struct event *event)
     judge(b, event->serial, verdict_of(event));
 }
 
-void core_judge_death(struct backend *b, const struct engine_end *end)
+void core_judge_death(struct backend *b, bool blamed)
 {
-    if (!end->excused)
+    if (blamed)
         judge(b, 0, BREAKER_BAD);
+    else
+        judge(b, b->breaker.probe, BREAKER_NEITHER); /* another has to be the probe */
 }

@@ -336,7 +336,7 @@ static void explain(struct engine *e, const struct child_end *end)
              e->setup.name, end->status);
 }
 
-static void count_death(struct engine *e, bool was_ready)
+static void count_death(struct engine *e, bool was_ready, bool blamed)
 {
     int64_t ready_for = was_ready ? clock_ms() - e->ready_since : 0;
     if (ready_for >= STEADY_MS)
@@ -344,7 +344,7 @@ static void count_death(struct engine *e, bool was_ready)
     if (ready_for >= SETTLED_MS)
         e->soon_deaths = 0;
     e->deaths++;
-    e->soon_deaths++;
+    e->soon_deaths += blamed;
     e->start_deaths += !was_ready;
 }
 
@@ -371,10 +371,10 @@ static void on_ended(void *owner, const struct child_end *end)
     struct engine_end told = { child_pid(e->child), end->signal, end->status, was_ready, faulted };
     e->child = NULL;
     explain(e, end);
-    e->ops->died(e->owner, &told);
+    bool blamed = e->ops->died(e->owner, &told);
 
     if (!faulted)
-        count_death(e, was_ready);
+        count_death(e, was_ready, blamed);
     bool final = is_final(e);
     if (!final)
         schedule_restart(e, faulted ? 0 : backoff_ms(e->deaths));

@@ -52,8 +52,9 @@ struct engine_ops {
     void (*news)(void *owner, const struct event *event);
 
     /* The process died; phase and capabilities are still those of the dead.  `lost` (if it
-     * was READY) and `changed` follow. */
-    void (*died)(void *owner, const struct engine_end *end);
+     * was READY) and `changed` follow.  False: it was not its own fault, so however often
+     * that happens, it is started again. */
+    bool (*died)(void *owner, const struct engine_end *end);
 
     /* The process died: nothing more will come of what it was working on. */
     void (*lost)(void *owner, const struct error *why);

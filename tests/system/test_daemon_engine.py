@@ -101,7 +101,8 @@ def test_requests_wait_while_there_is_no_engine(start):
 
 
 def test_a_prompt_that_kills_its_engine_each_time(start):
-    """Only its sender is told; others are served in between, each time."""
+    """Only its sender is told; others are served in between, each time.  Once it has killed its
+    engine twice while nothing else ran, it is refused."""
     d = start("--active-permits", "1")
     bad, good = d.client("bad"), d.client("good")
     for i in range(3):
@@ -109,6 +110,14 @@ def test_a_prompt_that_kills_its_engine_each_time(start):
         assert bad.error(str(i))["code"] == "backend_unavailable"
         good.ask(str(i), "say hi")
         assert good.answer(str(i)) == "hi"
+    engine = d.engine()
+    bad.ask("again", "crash SEGV")
+    error = bad.error("again")
+    assert error["code"] == "invalid_request"
+    assert "is refused for an hour" in error["message"]
+    assert d.engine() == engine
+    bad.ask("other", "say hi")
+    assert bad.answer("other") == "hi"
 
 
 def test_an_engine_that_always_dies_is_not_started_in_a_frenzy(start):
