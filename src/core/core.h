@@ -55,7 +55,6 @@ struct backend {
     struct error why_not;  /* PREPARE_FAILED */
     struct engine *engine; /* owned */
     struct list running;   /* of requests, RUNNING and CANCELLING */
-    bool kept_free;        /* while one is chosen: for a suspect, which will run alone */
     uint64_t deaths;       /* of its engine's process, unasked */
     int64_t used_ms;       /* when it last had work to do */
     struct breaker breaker;
@@ -199,9 +198,6 @@ uint32_t core_retry_after_ms(int64_t service_us, size_t waiting, size_t running)
 /* The backend that should take a request with such needs; NULL: none has a free slot for it
  * now.  route.c */
 struct backend *core_route(struct core *core, unsigned needs);
-
-/* Could anybody take anything now?  route.c */
-bool core_has_free_slot(const struct core *core);
 
 /* May such a request wait, since somebody will serve it soon?  ERR_BACKEND_UNAVAILABLE:
  * every backend that could has failed, or is left alone by its breaker.  route.c */

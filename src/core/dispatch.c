@@ -101,39 +101,57 @@ static void hand_over(struct backend *b, struct request *r, bool suspect)
     engine_generate(b->engine, order, r->order_len);
 }
 
+/* Who takes a request now that needs this; NULL: nobody does. */
+struct choice {
+    struct core *core;
+    struct backend *takers[NEED_MASKS];
+};
+
+/* False: nobody takes any of those that wait, so they need not be looked at. */
+static bool find_takers(struct core *core, struct choice *choice)
+{
+    bool any = false;
+    *choice = (struct choice){ .core = core };
+    for (unsigned needs = 0; needs < NEED_MASKS; needs++) {
+        struct backend *b = core->queue.needing[needs] ? core_route(core, needs) : NULL;
+        choice->takers[needs] = b && !has_suspect(b) ? b : NULL;
+        any = any || choice->takers[needs];
+    }
+    return any;
+}
+
+static void keep_free(struct choice *choice, const struct backend *b)
+{
+    for (unsigned needs = 0; needs < NEED_MASKS; needs++)
+        if (choice->takers[needs] == b)
+            choice->takers[needs] = NULL;
+}
+
 /* A suspect whose turn has come keeps its backend free of others until it can run there
  * alone. */
 static bool may_start(void *context, const struct request *r)
 {
-    struct core *core = context;
-    struct backend *b = core_route(core, r->needs);
-    if (!b || b->kept_free || has_suspect(b))
+    struct choice *choice = context;
+    struct backend *b = choice->takers[r->needs];
+    if (!b)
         return false;
-    if (poison_judge(&core->poison, &r->print, clock_ms()) == POISON_NONE)
+    if (b->running.len == 0 ||
+        poison_judge(&choice->core->poison, &r->print, clock_ms()) == POISON_NONE)
         return true;
-    b->kept_free = b->running.len > 0;
-    return !b->kept_free;
-}
-
-static struct request *next_to_start(struct core *core)
-{
-    if (!core_has_free_slot(core))
-        return NULL;
-    LIST_EACH(struct backend, b, &core->backends, link)
-        b->kept_free = false;
-    return queue_next(&core->queue, may_start, core);
+    keep_free(choice, b);
+    return false;
 }
 
 /* What killed its engine again while it waited is not tried once more. */
-static void start(struct core *core, struct request *r)
+static void start(struct backend *b, struct request *r)
 {
     struct error error;
-    enum verdict verdict = poison_judge(&core->poison, &r->print, clock_ms());
+    enum verdict verdict = poison_judge(&b->core->poison, &r->print, clock_ms());
     if (verdict == POISON_REFUSED) {
         refuse_poison(&error);
-        end(core, r, NULL, &error);
+        end(b->core, r, NULL, &error);
     } else {
-        hand_over(core_route(core, r->needs), r, verdict == POISON_SUSPECT);
+        hand_over(b, r, verdict == POISON_SUSPECT);
     }
 }
 
@@ -155,9 +173,10 @@ static void see_to(struct core *core, unsigned needs)
 
 void core_pump(struct core *core)
 {
+    struct choice choice;
     struct request *r;
-    while ((r = next_to_start(core)))
-        start(core, r);
+    while (find_takers(core, &choice) && (r = queue_next(&core->queue, may_start, &choice)))
+        start(choice.takers[r->needs], r);
     for (unsigned needs = 0; core->queue.requests.len > 0 && needs < NEED_MASKS; needs++)
         if (core->queue.needing[needs] > 0)
             see_to(core, needs);

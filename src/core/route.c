@@ -22,15 +22,6 @@ static bool takes_requests(const struct backend *b, int64_t now)
     return backend_state(b) == ENGINE_READY && breaker_admits(&b->breaker, now);
 }
 
-bool core_has_free_slot(const struct core *core)
-{
-    int64_t now = clock_ms();
-    LIST_EACH(const struct backend, b, &core->backends, link)
-        if (takes_requests(b, now) && b->running.len < b->slots)
-            return true;
-    return false;
-}
-
 struct backend *core_route(struct core *core, unsigned needs)
 {
     int64_t now = clock_ms();
