@@ -14,7 +14,7 @@
 
 #include "core/core.h"
 
-static void begin(struct backend *b);
+static bool begin(struct backend *b);
 
 static struct backend *next_waiting(struct core *core, bool to_prepare)
 {
@@ -42,8 +42,8 @@ void core_prepare(struct core *core)
         b->prepared = PREPARE_DONE;
         engine_start(b->engine);
     }
-    while (!is_running(core) && (b = next_waiting(core, true)))
-        begin(b);
+    while (!is_running(core) && (b = next_waiting(core, true)) && begin(b))
+        ;
 }
 
 static void give_up(struct backend *b)
@@ -82,12 +82,22 @@ static void on_ended(void *owner, int signal, int status)
 
 static const struct job_ops job_ops = { on_line, on_ended };
 
-static void begin(struct backend *b)
+/* False if it can't be started now, but may be with the next tick. */
+static bool begin(struct backend *b)
 {
+    struct error error;
     b->prepared = PREPARE_RUNNING;
-    if (job_start(b->core->io, b->preparation.argv, b->preparation.passed_on, &job_ops, b, &b->job,
-                  &b->why_not))
+    enum err e = job_start(b->core->io, b->preparation.argv, b->preparation.passed_on, &job_ops, b,
+                           &b->job, &error);
+    if (e == ERR_EXHAUSTED || e == ERR_NO_MEMORY) {
+        b->prepared = PREPARE_WAITING;
+        return false;
+    }
+    if (e) {
+        b->why_not = error;
         give_up(b);
+    }
+    return true;
 }
 
 enum engine_state backend_state(const struct backend *b)

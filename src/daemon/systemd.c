@@ -16,9 +16,11 @@ enum { EXTEND_SLACK_SECS = 10 };
 
 static bool all_well(const struct daemon *d)
 {
-    LIST_EACH(const struct backend, b, &d->core.backends, link)
-        if (b->engine && !engine_is_well(b->engine))
-            return false;
+    const struct list *const lists[] = { &d->core.backends, &d->core.retired };
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++)
+        LIST_EACH(const struct backend, b, lists[i], link)
+            if (!engine_is_well(b->engine))
+                return false;
     return true;
 }
 

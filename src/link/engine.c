@@ -419,7 +419,7 @@ static void start(struct engine *e)
     note_progress(e);
 
     enum err failed = start_process(e, &error);
-    if (failed == ERR_EXHAUSTED) {
+    if (failed == ERR_EXHAUSTED || failed == ERR_NO_MEMORY) {
         e->why = error;
         schedule_restart(e, backoff_ms(++e->deaths));
         set_state(e, ENGINE_RESTARTING);
@@ -487,6 +487,8 @@ bool engine_is_well(const struct engine *e)
     int64_t now = clock_ms();
     if (e->state == ENGINE_STARTING)
         return now - e->last_progress <= e->setup.ready_timeout_ms + KILLED_WITHIN_MS;
+    if (e->busy && now - e->last_progress > PROGRESS_WITHIN_MS + KILLED_WITHIN_MS)
+        return false;
     return !e->pinged_at || now - last_heard(e) <= PONG_WITHIN_MS + KILLED_WITHIN_MS;
 }
 

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "link/child.h"
 #include "link/environment.h"
 
 enum { LINE_MAX_BYTES = 64 * 1024 };
@@ -129,7 +130,7 @@ enum err job_start(struct io *io, char **argv, const char *const *passed_on,
 {
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-        return fail_sys(error, "cannot make a socket for '%s'", argv[0]);
+        return fail_start(error, errno, "cannot make a socket for", argv[0]);
     CLEANUP(close_fd) int ours = pair[0];
     CLEANUP(close_fd) int theirs = pair[1];
 
@@ -149,7 +150,7 @@ enum err job_start(struct io *io, char **argv, const char *const *passed_on,
     if (failed) {
         stream_close(&j->stream, stream_closed);
         uv_close((uv_handle_t *)&j->process, process_closed);
-        return fail(error, ERR_SYSTEM, "cannot start '%s': %s", argv[0], uv_strerror(failed));
+        return fail_start(error, -failed, "cannot start", argv[0]);
     }
     stream_want_read(&j->stream, true);
     *ret = j;

@@ -23,6 +23,8 @@ struct job_ops {
 /*
  * Start argv[0] (an absolute path) in "/".  Of our environment it gets what `passed_on`
  * names (ended by NULL).
+ *
+ * ERR_EXHAUSTED  there are no descriptors, processes or memory for it now
  */
 enum err job_start(struct io *io, char **argv, const char *const *passed_on,
                    const struct job_ops *ops, void *owner, struct job **ret,
