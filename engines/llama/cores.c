@@ -40,7 +40,7 @@ static bool core_counted(unsigned cpu, const cpu_set_t *ours)
     return false;
 }
 
-unsigned cores_usable(void)
+static unsigned cores_of_ours(void)
 {
     cpu_set_t ours;
     if (sched_getaffinity(0, sizeof ours, &ours) < 0) {
@@ -52,4 +52,10 @@ unsigned cores_usable(void)
         if (CPU_ISSET(cpu, &ours) && !core_counted(cpu, &ours))
             cores++;
     return cores ? cores : 1;
+}
+
+unsigned cores_usable(const struct cgroup *group)
+{
+    unsigned cores = cores_of_ours();
+    return group->processors && group->processors < cores ? group->processors : cores;
 }

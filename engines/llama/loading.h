@@ -3,13 +3,22 @@
  */
 #pragma once
 
+#include <llama.h>
+
 #include "base/json.h"
+#include "memory.h"
 #include "sandbox.h"
 
 struct loading {
     enum sandbox_mode sandbox;
     uint32_t threads; /* that decode, and that read prompts; never 0 */
     uint32_t batch_threads;
+    bool mmap;
+    enum ggml_type kv_type;
+    enum llama_flash_attn_type flash_attention;
+    bool check_memory;
+    bool fixed_slots;     /* the number of slots was asked for; else there may be fewer */
+    struct memory memory; /* that there is */
 };
 
 /*

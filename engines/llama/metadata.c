@@ -38,7 +38,10 @@ enum use {
     USE_KV_HEADS,
     USE_KEY_LENGTH,
     USE_VALUE_LENGTH,
-    USE_EXPERTS_USED,
+    USE_SHARED_KV,
+    USE_INTERVAL,
+    USE_LATENT,
+    USE_STATE,
 };
 
 struct rule {
@@ -80,7 +83,12 @@ static const struct rule rules[] = {
     { "*.attention.value_length",           BIT(UINT32), 0, 0, 1 << 16, USE_VALUE_LENGTH },
     { "*.rope.dimension_count",             BIT(UINT32), 0, 0, 1 << 16, USE_NONE },
     { "*.expert_count",                     BIT(UINT32), 0, 0, 1024, USE_NONE },
-    { "*.expert_used_count",                BIT(UINT32), COUNTS, 0, 1024, USE_EXPERTS_USED },
+    { "*.expert_used_count",                BIT(UINT32), COUNTS, 0, 1024, USE_NONE },
+    { "*.attention.shared_kv_layers", BIT(UINT32), 0, 0, MODELFILE_LAYERS_MAX, USE_SHARED_KV },
+    { "*.full_attention_interval", BIT(UINT32), 0, 0, MODELFILE_LAYERS_MAX, USE_INTERVAL },
+    { "*.attention.kv_lora_rank", BIT(UINT32), 0, 0, 1 << 20, USE_LATENT },
+    { "*.ssm.state_size", BIT(UINT32), 0, 0, 1 << 20, USE_STATE },
+    { "*.wkv.head_size", BIT(UINT32), 0, 0, 1 << 20, USE_STATE },
     { "*.vocab_size",                       BIT(UINT32), 0, 0, MODELFILE_WORDS_MAX, USE_NONE },
 };
 /* clang-format on */
@@ -382,8 +390,17 @@ static void note_measure(struct key *k, bool array)
     case USE_VALUE_LENGTH:
         m->value_length = n;
         break;
-    case USE_EXPERTS_USED:
-        m->experts_used = n;
+    case USE_SHARED_KV:
+        k->m->shared_kv_layers = n;
+        break;
+    case USE_INTERVAL:
+        k->m->attention_interval = n;
+        break;
+    case USE_LATENT:
+        m->latent = n > 0;
+        break;
+    case USE_STATE:
+        k->m->keeps_state = true;
         break;
     default:
         break;
@@ -456,6 +473,21 @@ static enum err check_per_layer(const struct metadata *m, const char *what, uint
     return OK;
 }
 
+/* Layers that look back at all tokens keep keys and values, unless they use another's. */
+static uint64_t kv_heads_of_all_layers(const struct metadata *m)
+{
+    const struct measures *s = &m->measures;
+    uint64_t sum = s->kv_heads;
+    uint32_t shared = m->shared_kv_layers < s->layers ? m->shared_kv_layers : 0;
+    if (m->kv_head_counts == 0) {
+        uint64_t layers = m->attention_interval ? s->layers / m->attention_interval
+                          : m->keeps_state      ? 0
+                                                : s->layers;
+        sum = (sum ? sum : s->heads) * layers;
+    }
+    return s->layers ? sum * (s->layers - shared) / s->layers : 0;
+}
+
 static enum err conclude(struct metadata *m, struct error *error)
 {
     struct measures *s = &m->measures;
@@ -473,8 +505,7 @@ static enum err conclude(struct metadata *m, struct error *error)
         e = check_per_layer(m, "counts of heads of keys and values", m->kv_head_counts, error);
     if (!e)
         e = check_per_layer(m, "widths of the feed-forward part", m->feed_forwards, error);
-    if (m->kv_head_counts == 0)
-        s->kv_heads = (s->kv_heads ? s->kv_heads : s->heads) * s->layers;
+    s->kv_heads = kv_heads_of_all_layers(m);
     return e;
 }
 

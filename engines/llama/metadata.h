@@ -15,7 +15,10 @@ struct metadata {
 
     /* Lengths of arrays that must fit a number which may come later; 0: no array. */
     uint64_t head_counts, kv_head_counts, feed_forwards;
-    char prefix[64]; /* whose measures they are: "llama" of "llama.block_count" */
+    uint32_t shared_kv_layers;   /* the last so many use keys and values of others */
+    uint32_t attention_interval; /* one of so many looks back at all tokens; 0: all do */
+    bool keeps_state;            /* of a size of its own, instead of keys and values */
+    char prefix[64];             /* whose measures they are: "llama" of "llama.block_count" */
 };
 
 /* Read `n_keys` pairs of name and value.  Fails as modelfile_check() does. */

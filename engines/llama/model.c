@@ -16,6 +16,7 @@
 
 #include "base/log.h"
 #include "base/utf8.h"
+#include "estimate.h"
 #include "modelfile.h"
 #include "pages.h"
 #include "quiet.h"
@@ -162,11 +163,48 @@ static enum err explain(const char *path, struct hearsay *said, struct error *er
                 why[0] ? why : "llama.cpp does not say why");
 }
 
+/* Is there anything but the CPU to put layers on? */
+static bool has_device(void)
+{
+    return ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_GPU) ||
+           ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_IGPU);
+}
+
+/* Too many slots are made fewer, unless they were asked for: one is enough to serve. */
+static enum err find_room(const struct modelfile *file, const char *path,
+                          const struct model_options *options, uint32_t *slots, struct error *error)
+{
+    struct estimate_plan plan = {
+        .slots = *slots,
+        .n_ctx = options->n_ctx,
+        .batch = MODEL_BATCH,
+        .kv_type = options->loading.kv_type,
+        .flash_attention = options->loading.flash_attention != LLAMA_FLASH_ATTN_TYPE_DISABLED,
+        .layers_elsewhere = has_device() ? options->n_gpu_layers : 0,
+    };
+    const struct memory *memory = &options->loading.memory;
+    struct estimate e = estimate_make(&file->measures, file->data_bytes, &plan);
+    while (!estimate_fits(&e, memory) && plan.slots > 1 && !options->loading.fixed_slots) {
+        plan.slots--;
+        e = estimate_make(&file->measures, file->data_bytes, &plan);
+    }
+    if (options->loading.check_memory && !estimate_fits(&e, memory)) {
+        struct error why;
+        enum err refused = estimate_refuse(&e, &plan, memory, &why);
+        return fail(error, refused, "cannot load model '%s': %s", path, why.message);
+    }
+    if (options->loading.check_memory)
+        *slots = plan.slots;
+    return OK;
+}
+
 static enum err load_file(struct worker *w, const char *path, const struct model_options *options,
-                          struct llama_model **ret, struct error *error)
+                          uint32_t *slots, struct llama_model **ret, struct error *error)
 {
     struct modelfile file;
     enum err e = check_file(path, &file, error);
+    if (!e)
+        e = find_room(&file, path, options, slots, error);
     if (e)
         return e;
     FILE *f = open_again();
@@ -174,6 +212,7 @@ static enum err load_file(struct worker *w, const char *path, const struct model
         return fail_sys(error, "cannot read model '%s'", path);
     struct llama_model_params params = llama_model_default_params();
     params.n_gpu_layers = options->n_gpu_layers;
+    params.load_mode = options->loading.mmap ? LLAMA_LOAD_MODE_MMAP : LLAMA_LOAD_MODE_NONE;
     params.progress_callback = on_progress;
     params.progress_callback_user_data = w;
 
@@ -213,6 +252,9 @@ static enum err make_context(struct model *m, const struct model_options *option
     params.n_outputs_max = m->slots; /* one for each that is to be sampled */
     params.n_threads = (int32_t)options->loading.threads;
     params.n_threads_batch = (int32_t)options->loading.batch_threads;
+    params.type_k = options->loading.kv_type;
+    params.type_v = options->loading.kv_type;
+    params.flash_attn_type = options->loading.flash_attention;
     params.kv_unified = false;
     params.no_perf = true;
     params.cb_eval = pages_look;
@@ -321,7 +363,7 @@ enum err model_load(struct worker *w, const struct load *load, const struct mode
 {
     const char *path = load->model_path ? load->model_path : "";
     struct model m = { .slots = load->slots };
-    enum err e = load_file(w, path, options, &m.llama, error);
+    enum err e = load_file(w, path, options, &m.slots, &m.llama, error);
     if (e)
         return e;
     m.vocab = llama_model_get_vocab(m.llama);

@@ -35,10 +35,10 @@ struct measures {
     uint32_t width;
     uint32_t feed_forward; /* of the widest layer */
     uint32_t heads;        /* of the layer with the most */
-    uint64_t kv_heads;     /* of all layers together */
+    uint64_t kv_heads;     /* kept in all layers together, at least */
     uint32_t key_length;   /* of one head; 0: width / heads */
     uint32_t value_length;
-    uint32_t experts_used;
+    bool latent;         /* keys and values are kept as one, as long as a key */
     uint64_t vocabulary; /* words */
 };
 

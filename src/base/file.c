@@ -56,6 +56,22 @@ enum err file_read(const char *path, size_t max, char **ret_bytes, size_t *ret_l
     return OK;
 }
 
+bool file_peek(const char *path, char *ret, size_t size)
+{
+    CLEANUP(close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
+    size_t len = 0;
+    ssize_t n = fd < 0 ? -1 : 1;
+    while (n > 0 && len < size - 1) {
+        n = read(fd, ret + len, size - 1 - len);
+        if (n < 0 && errno == EINTR)
+            n = 1;
+        else if (n > 0)
+            len += (size_t)n;
+    }
+    ret[len] = '\0';
+    return n >= 0;
+}
+
 bool write_all(int fd, const void *bytes, size_t n)
 {
     const char *at = bytes;

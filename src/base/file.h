@@ -14,6 +14,10 @@
 enum err file_read(const char *path, size_t max, char **ret_bytes, size_t *ret_len,
                    struct error *error) MUST_USE;
 
+/* The first `size` - 1 bytes of a file that does not know its length, as those in /proc,
+ * with a NUL behind them.  False if it can't be read. */
+bool file_peek(const char *path, char *ret, size_t size) MUST_USE;
+
 /* Write it all to a blocking descriptor, whatever signals and short writes do.
  * False with errno. */
 bool write_all(int fd, const void *bytes, size_t n) MUST_USE;

@@ -52,6 +52,9 @@ enum {
 static const char *const templates[] = { "gemma4", "granite", NULL };
 static const char *const sharing[] = { "uid", "caller", "off", NULL };
 static const char *const sandboxes[] = { "auto", "off", "require", NULL };
+static const char *const attention[] = { "auto", "on", "off", NULL };
+static const char *const kv_types[] = { "f32",  "f16",  "bf16", "q8_0", "q5_1",
+                                        "q5_0", "q4_1", "q4_0", NULL };
 static const char *const autoselect[] = { "off", "auto", NULL };
 
 static const struct key model_keys[] = {
@@ -90,6 +93,10 @@ static const struct key llamacpp_keys[] = {
     WHOLE("n_gpu_layers", INT32_MIN, INT32_MAX),
     WHOLE("threads", 1, THREADS_HIGHEST),
     WHOLE("threads_batch", 1, THREADS_HIGHEST),
+    BOOL("mmap"),
+    CHOICE("kv_type", kv_types),
+    CHOICE("flash_attention", attention),
+    BOOL("memory_check"),
     CHOICE("sandbox", sandboxes),
     CHOICE("prefix_sharing", sharing),
     WHOLE("prefix_cache_mib", 0, 1024 * 1024),
