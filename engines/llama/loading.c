@@ -101,6 +101,8 @@ enum err loading_read(const json_t *options, struct loading *ret, struct error *
     if (!e)
         e = read_attention(options, &l, error);
     if (!e)
+        e = rpc_read(options, &l.rpc, error);
+    if (!e)
         e = json_get_bool(options, "mmap", &l.mmap, error);
     if (!e)
         e = json_get_bool(options, "memory_check", &l.check_memory, error);

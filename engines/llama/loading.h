@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "memory.h"
+#include "rpc.h"
 #include "sandbox.h"
 
 struct loading {
@@ -19,6 +20,7 @@ struct loading {
     bool check_memory;
     bool fixed_slots;     /* the number of slots was asked for; else there may be fewer */
     struct memory memory; /* that there is */
+    struct rpc_servers rpc;
 };
 
 /*

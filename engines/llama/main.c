@@ -88,8 +88,9 @@ static void load_device_modules(const char *directory)
         closedir(d);
 }
 
-static enum err load_modules(struct worker *w, const struct load *load, bool gpu,
-                             struct cpu_choice *ret_cpu, struct error *error)
+static enum err load_modules(struct worker *w, const struct load *load,
+                             struct model_options *options, struct cpu_choice *ret_cpu,
+                             struct error *error)
 {
     char bin[PATH_MAX - 64], modules[PATH_MAX];
     enum err e = program_directory(bin, sizeof bin, error);
@@ -107,9 +108,9 @@ static enum err load_modules(struct worker *w, const struct load *load, bool gpu
         return e;
     if (!ggml_backend_load(ret_cpu->path))
         return fail(error, ERR_CONFIG, "CPU module '%s' can't be loaded", ret_cpu->path);
-    if (gpu)
+    if (options->n_gpu_layers != 0)
         load_device_modules(modules);
-    return OK;
+    return rpc_prepare(&options->loading.rpc, modules, error);
 }
 
 static bool has_gpu(void)
@@ -125,6 +126,8 @@ static enum err lock_in(const struct model_options *options, struct sandbox *ret
     struct sandbox_plan plan = {
         .mode = options->loading.sandbox,
         .gpu = options->n_gpu_layers != 0 && has_gpu(),
+        .ports = options->loading.rpc.ports,
+        .n_ports = options->loading.rpc.n,
     };
     return sandbox_enter(ret, &plan, &kernel, error);
 }
@@ -137,9 +140,11 @@ static enum err load_all(struct worker *w, const struct load *load, struct inbox
     worker_busy(w, true);
     enum err e = model_options_read(load->options, &options, error);
     if (!e)
-        e = load_modules(w, load, options.n_gpu_layers != 0, &cpu, error);
+        e = load_modules(w, load, &options, &cpu, error);
     if (!e)
         e = lock_in(&options, ret_sandbox, error);
+    if (!e)
+        e = rpc_connect(&options.loading.rpc, error);
     if (!e)
         e = inbox_start(w, ret_inbox, error);
     if (!e)

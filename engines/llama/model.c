@@ -71,7 +71,8 @@ enum err model_options_read(const json_t *options, struct model_options *ret, st
             error->code = ERR_CONFIG;
         return ERR_CONFIG;
     }
-    o.n_gpu_layers = (int32_t)layers;
+    bool said = json_is_integer(json_object_get(options, "n_gpu_layers"));
+    o.n_gpu_layers = !said && o.loading.rpc.n > 0 ? -1 : (int32_t)layers;
     *ret = o;
     return OK;
 }

@@ -19,7 +19,7 @@ enum {
 struct model {
     struct llama_model *llama;
     struct llama_context *context;
-    struct pages *pages; /* of its cache */
+    struct pages *pages;             /* of its cache */
     const struct llama_vocab *vocab; /* the model's */
     struct chat *chat;
     uint32_t n_ctx; /* tokens of one request, prompt and answer */

@@ -179,6 +179,25 @@ static void check_remote(const struct source *source, const struct spot *at,
     }
 }
 
+/* --- who computes along ----------------------------------------------------- */
+
+static void check_rpc(const struct source *source, const struct spot *at)
+{
+    struct spot list = spot_member(at, "rpc_servers");
+    size_t i;
+    json_t *value;
+    json_array_foreach((json_t *)list.value, i, value)
+    {
+        struct spot one = { .up = &list, .index = i, .value = value };
+        if (!json_is_string(value) || !strchr(json_string_value(value), ':'))
+            wrong_value(source, &one, "must be \"host:port\"");
+    }
+    if (json_array_size(list.value) > 0)
+        unused_value(source, &list,
+                     "is a link without encryption or password: whoever is on the way can read "
+                     "and change what is computed");
+}
+
 /* --- all of it -------------------------------------------------------------- */
 
 /* The entry for the engine.  Any negative number means all layers. */
@@ -208,6 +227,7 @@ static bool read_backend(const struct source *source, const struct spot *at,
     if (!b->kind)
         return false;
     check_remote(source, at, b->kind);
+    check_rpc(source, at);
     if (b->kind->has_model && !read_model(source, at, b))
         return false;
     b->slots = (uint32_t)json_integer_value(json_object_get(at->value, "slots"));

@@ -97,6 +97,7 @@ static const struct key llamacpp_keys[] = {
     CHOICE("kv_type", kv_types),
     CHOICE("flash_attention", attention),
     BOOL("memory_check"),
+    LIST("rpc_servers"),
     CHOICE("sandbox", sandboxes),
     CHOICE("prefix_sharing", sharing),
     WHOLE("prefix_cache_mib", 0, 1024 * 1024),
