@@ -1,11 +1,12 @@
 /*
  * core.h - what becomes of a request: admitted or refused, routed, run, ended.
  *
- *     submit --> admit.c: is there room?  --> waiting
- *                queue.c: whose turn is it?    |
- *                route.c: who could serve?     |     breaker.c: and who is better left alone?
- *             dispatch.c: hand over  <---------+
- *                         events    --> the request's sink
+ *     submit --> admit.c: is there room? --> waiting
+ *              choose.c: who is next?          |     queue.c: whose turn is it?
+ *                                              |     route.c, breaker.c: who takes it?
+ *                                              |     poison.c: must it run alone?
+ *            dispatch.c: hand over  <----------+
+ *                        events --> the request's sink
  *
  * Knows neither sockets nor JSON.  Routing happens when a request leaves the queue,
  * not when it enters: while a backend is loading or coming back, requests wait.
@@ -198,6 +199,13 @@ uint32_t core_retry_after_ms(int64_t service_us, size_t waiting, size_t running)
 /* The backend that should take a request with such needs; NULL: none has a free slot for it
  * now.  route.c */
 struct backend *core_route(struct core *core, unsigned needs);
+
+/* The request that starts next, and the backend that takes it; NULL: none can now.
+ * choose.c */
+struct request *core_choose(struct core *core, struct backend **ret);
+
+/* Does one run there that may kill its engine?  Then nothing else does.  choose.c */
+bool backend_has_suspect(const struct backend *b);
 
 /* May such a request wait, since somebody will serve it soon?  ERR_BACKEND_UNAVAILABLE:
  * every backend that could has failed, or is left alone by its breaker.  route.c */

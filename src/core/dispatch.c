@@ -58,12 +58,6 @@ static void end_running(struct backend *b, const struct error *error)
 
 /* --- those that may kill their engine --------------------------------------- */
 
-static bool has_suspect(const struct backend *b)
-{
-    const struct link *first = list_first(&b->running);
-    return first && CONTAINER_OF(first, struct request, link)->suspect; /* alone */
-}
-
 static enum err refuse_poison(struct error *error)
 {
     return fail(error, ERR_INVALID_REQUEST,
@@ -101,47 +95,6 @@ static void hand_over(struct backend *b, struct request *r, bool suspect)
     engine_generate(b->engine, order, r->order_len);
 }
 
-/* Who takes a request now that needs this; NULL: nobody does. */
-struct choice {
-    struct core *core;
-    struct backend *takers[NEED_MASKS];
-};
-
-/* False: nobody takes any of those that wait, so they need not be looked at. */
-static bool find_takers(struct core *core, struct choice *choice)
-{
-    bool any = false;
-    *choice = (struct choice){ .core = core };
-    for (unsigned needs = 0; needs < NEED_MASKS; needs++) {
-        struct backend *b = core->queue.needing[needs] ? core_route(core, needs) : NULL;
-        choice->takers[needs] = b && !has_suspect(b) ? b : NULL;
-        any = any || choice->takers[needs];
-    }
-    return any;
-}
-
-static void keep_free(struct choice *choice, const struct backend *b)
-{
-    for (unsigned needs = 0; needs < NEED_MASKS; needs++)
-        if (choice->takers[needs] == b)
-            choice->takers[needs] = NULL;
-}
-
-/* A suspect whose turn has come keeps its backend free of others until it can run there
- * alone. */
-static bool may_start(void *context, const struct request *r)
-{
-    struct choice *choice = context;
-    struct backend *b = choice->takers[r->needs];
-    if (!b)
-        return false;
-    if (b->running.len == 0 ||
-        poison_judge(&choice->core->poison, &r->print, clock_ms()) == POISON_NONE)
-        return true;
-    keep_free(choice, b);
-    return false;
-}
-
 /* What killed its engine again while it waited is not tried once more. */
 static void start(struct backend *b, struct request *r)
 {
@@ -173,10 +126,10 @@ static void see_to(struct core *core, unsigned needs)
 
 void core_pump(struct core *core)
 {
-    struct choice choice;
+    struct backend *b;
     struct request *r;
-    while (find_takers(core, &choice) && (r = queue_next(&core->queue, may_start, &choice)))
-        start(choice.takers[r->needs], r);
+    while ((r = core_choose(core, &b)))
+        start(b, r);
     for (unsigned needs = 0; core->queue.requests.len > 0 && needs < NEED_MASKS; needs++)
         if (core->queue.needing[needs] > 0)
             see_to(core, needs);
@@ -218,7 +171,7 @@ static void on_news(void *owner, const struct event *event)
 static bool on_died(void *owner, const struct engine_end *end)
 {
     struct backend *b = owner;
-    bool blamed = !end->excused && !has_suspect(b);
+    bool blamed = !end->excused && !backend_has_suspect(b);
     b->deaths++;
     b->core->ops->engine_died(b->core->owner, b, end);
     if (!end->excused)
