@@ -4,8 +4,7 @@
  * Verifying: the process hashes the model from the descriptor that it was given and
  * tells the digest; comparing it is done here, where no model is ever parsed.  What
  * was found right is remembered by the file's identity and times, so that a restart
- * does not read gigabytes again.  The descriptor is opened anew for each process: a
- * shared one would share its offset.
+ * does not read gigabytes again.
  *
  * The pulse: a ping every two seconds.  A READY engine must answer within ten, and
  * must show progress within a minute while it is busy.  One that is STARTING need
@@ -20,15 +19,14 @@
  */
 #include "link/engine.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <openssl/crypto.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/clock.h"
+#include "link/deaths.h"
+#include "link/model_file.h"
 
 enum {
     TICK_MS = 500,
@@ -36,21 +34,6 @@ enum {
     PONG_WITHIN_MS = 10000,
     PROGRESS_WITHIN_MS = 60000,
     KILLED_WITHIN_MS = 5000, /* a process that is still there then can't be killed */
-    BACKOFF_FIRST_MS = 100,
-    BACKOFF_MAX_MS = 30000,
-    STEADY_MS = 60000,    /* READY for so long: earlier deaths are forgotten */
-    SETTLED_MS = 10000,   /* READY for so long: a death is not one of a loop */
-    START_DEATHS_MAX = 5, /* in a row without ever getting READY */
-    SOON_DEATHS_MAX = 8,  /* in a row before it had settled */
-};
-
-/* What makes a file the one that was verified. */
-struct identity {
-    dev_t device;
-    ino_t inode;
-    off_t size;
-    struct timespec modified;
-    struct timespec changed;
 };
 
 struct engine {
@@ -68,10 +51,8 @@ struct engine {
 
     uv_timer_t tick;
     int64_t ready_since;
-    int64_t start_at;      /* RESTARTING: when the pause is over */
-    unsigned deaths;       /* since it was last steady: sets the pause */
-    unsigned start_deaths; /* in a row without READY */
-    unsigned soon_deaths;  /* in a row before it had settled */
+    int64_t start_at; /* RESTARTING: when the pause is over */
+    struct deaths deaths;
 
     int64_t pinged_at; /* 0: no answer is outstanding */
     int64_t next_ping;
@@ -118,33 +99,21 @@ static void send_order(struct engine *e, enum order_kind kind, uint64_t serial)
     send_frame(e, made, &frame);
 }
 
+struct words {
+    char text[64];
+};
+
+/* Behind a failure that it may have caused; "" without a limit. */
+static struct words memory_limit_words(const struct engine *e)
+{
+    struct words w = { "" };
+    if (e->setup.memory_limit)
+        snprintf(w.text, sizeof w.text, " (its memory_limit_mib is %llu)",
+                 (unsigned long long)(e->setup.memory_limit / (1024 * 1024)));
+    return w;
+}
+
 /* --- the model file -------------------------------------------------------- */
-
-static bool same_identity(const struct identity *a, const struct identity *b)
-{
-    return a->device == b->device && a->inode == b->inode && a->size == b->size &&
-           a->modified.tv_sec == b->modified.tv_sec && a->modified.tv_nsec == b->modified.tv_nsec &&
-           a->changed.tv_sec == b->changed.tv_sec && a->changed.tv_nsec == b->changed.tv_nsec;
-}
-
-/* -1 with OK if there is none to open. */
-static enum err open_model(struct engine *e, int *ret_fd, struct error *error)
-{
-    *ret_fd = -1;
-    if (!e->setup.model_path)
-        return OK;
-    CLEANUP(close_fd) int fd = open(e->setup.model_path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0)
-        return fail_start(error, errno, "cannot open the model", e->setup.model_path);
-    struct stat st;
-    if (fstat(fd, &st) < 0)
-        return fail_sys(error, "cannot read the model '%s'", e->setup.model_path);
-    if (!S_ISREG(st.st_mode))
-        return fail(error, ERR_CONFIG, "the model '%s' is not a regular file", e->setup.model_path);
-    e->opened = (struct identity){ st.st_dev, st.st_ino, st.st_size, st.st_mtim, st.st_ctim };
-    *ret_fd = TAKE_FD(fd);
-    return OK;
-}
 
 static void send_load(struct engine *e)
 {
@@ -207,7 +176,7 @@ static enum err take_ready(struct engine *e, const struct event *event, struct e
         return fail(error, ERR_PROTOCOL, "ready twice");
     e->capabilities = event->capabilities;
     e->was_ever_ready = true;
-    e->start_deaths = 0;
+    deaths_note_ready(&e->deaths);
     e->ready_since = clock_ms();
     e->pinged_at = 0;
     note_progress(e);
@@ -223,8 +192,8 @@ static enum err take_error(struct engine *e, const struct event *event, struct e
     }
     if (e->state != ENGINE_STARTING)
         return fail(error, ERR_PROTOCOL, "an error of no request");
-    return fail(error, ERR_CONFIG, "engine '%s' cannot start: %.400s", e->setup.name,
-                event->error.message);
+    return fail(error, ERR_CONFIG, "engine '%s' cannot start%s: %.400s", e->setup.name,
+                memory_limit_words(e).text, event->error.message);
 }
 
 static enum err take_event(struct engine *e, const struct event *event, struct error *error)
@@ -281,14 +250,6 @@ static void schedule_restart(struct engine *e, int64_t pause_ms)
     uv_timer_start(&e->tick, on_tick, (uint64_t)pause_ms, TICK_MS);
 }
 
-static int64_t backoff_ms(unsigned deaths)
-{
-    int64_t pause = BACKOFF_FIRST_MS;
-    for (unsigned i = 1; i < deaths && pause < BACKOFF_MAX_MS; i++)
-        pause *= 2;
-    return pause < BACKOFF_MAX_MS ? pause : BACKOFF_MAX_MS;
-}
-
 /* Remember the variant that faulted; false if that is not news. */
 static bool avoid_variant(struct engine *e, const char *variant)
 {
@@ -299,20 +260,6 @@ static bool avoid_variant(struct engine *e, const char *variant)
             return false;
     strcpy(e->avoided[e->n_avoided++], variant); /* both are as large */
     return true;
-}
-
-struct words {
-    char text[64];
-};
-
-/* Behind a death that it may have caused; "" without one. */
-static struct words memory_limit_words(const struct engine *e)
-{
-    struct words w = { "" };
-    if (e->setup.memory_limit)
-        snprintf(w.text, sizeof w.text, " (its memory_limit_mib is %llu)",
-                 (unsigned long long)(e->setup.memory_limit / (1024 * 1024)));
-    return w;
 }
 
 /* The sentence for an end that nobody has explained yet. */
@@ -332,33 +279,21 @@ static void explain(struct engine *e, const struct child_end *end)
         fail(&e->why, ERR_BACKEND_UNAVAILABLE, "engine '%s' died of %s%s", e->setup.name,
              strsignal(end->signal), memory_limit_words(e).text);
     else
-        fail(&e->why, ERR_BACKEND_UNAVAILABLE, "engine '%s' ended by itself with exit code %d",
-             e->setup.name, end->status);
-}
-
-static void count_death(struct engine *e, bool was_ready, bool blamed)
-{
-    int64_t ready_for = was_ready ? clock_ms() - e->ready_since : 0;
-    if (ready_for >= STEADY_MS)
-        e->deaths = 0;
-    if (ready_for >= SETTLED_MS)
-        e->soon_deaths = 0;
-    e->deaths++;
-    e->soon_deaths += blamed;
-    e->start_deaths += !was_ready;
+        fail(&e->why, ERR_BACKEND_UNAVAILABLE, "engine '%s' ended by itself with exit code %d%s",
+             e->setup.name, end->status, memory_limit_words(e).text);
 }
 
 /* Files that are wrong and engines that say no will say no again; so does, after a while,
  * what dies each time. */
 static bool is_final(struct engine *e)
 {
-    if (e->why.code == ERR_MISMATCH || e->why.code == ERR_CONFIG ||
-        e->start_deaths >= START_DEATHS_MAX)
+    if (e->why.code == ERR_MISMATCH || e->why.code == ERR_CONFIG)
         return true;
-    if (e->soon_deaths < SOON_DEATHS_MAX)
+    if (!deaths_are_a_loop(&e->deaths))
         return false;
-    fail(&e->why, e->why.code, "%.400s, as it did %u times in a row", e->why.message,
-         e->soon_deaths);
+    if (e->deaths.soon >= SOON_DEATHS_MAX)
+        fail(&e->why, e->why.code, "%.400s, as it did %u times in a row", e->why.message,
+             e->deaths.soon);
     return true;
 }
 
@@ -374,10 +309,10 @@ static void on_ended(void *owner, const struct child_end *end)
     bool blamed = e->ops->died(e->owner, &told);
 
     if (!faulted)
-        count_death(e, was_ready, blamed);
+        deaths_count(&e->deaths, was_ready ? clock_ms() - e->ready_since : -1, blamed);
     bool final = is_final(e);
     if (!final)
-        schedule_restart(e, faulted ? 0 : backoff_ms(e->deaths));
+        schedule_restart(e, faulted ? 0 : deaths_pause_ms(&e->deaths));
     /* What was lost is told in the new state: nobody may be sent here meanwhile. */
     e->state = final ? ENGINE_FAILED : ENGINE_RESTARTING;
     if (was_ready)
@@ -388,10 +323,12 @@ static void on_ended(void *owner, const struct child_end *end)
 static enum err start_process(struct engine *e, struct error *error)
 {
     CLEANUP(close_fd) int model_fd = -1;
-    enum err err = open_model(e, &model_fd, error);
+    struct child *child;
+    enum err err = OK;
+    if (e->setup.model_path)
+        err = model_file_open(e->setup.model_path, &model_fd, &e->opened, error);
     if (err)
         return err;
-    struct child *child;
     err = child_start(e->io, e->setup.program, model_fd, ENGINE_FRAME_MAX, &child_ops, e, &child,
                       error);
     if (err)
@@ -421,7 +358,8 @@ static void start(struct engine *e)
     enum err failed = start_process(e, &error);
     if (failed == ERR_EXHAUSTED || failed == ERR_NO_MEMORY) {
         e->why = error;
-        schedule_restart(e, backoff_ms(++e->deaths));
+        deaths_count_shortage(&e->deaths);
+        schedule_restart(e, deaths_pause_ms(&e->deaths));
         set_state(e, ENGINE_RESTARTING);
         return;
     }
@@ -432,7 +370,7 @@ static void start(struct engine *e)
     }
     e->why.code = OK;
     set_state(e, ENGINE_STARTING);
-    if (e->setup.model_path && !(e->is_verified && same_identity(&e->opened, &e->verified)))
+    if (e->setup.model_path && !(e->is_verified && identity_same(&e->opened, &e->verified)))
         ask_for_digest(e);
     else
         send_load(e);
