@@ -33,6 +33,7 @@ enum {
     FLAG_SEED,
     FLAG_STOP,
     FLAG_GRAMMAR,
+    FLAG_LATER,
     FLAG_SOCKET,
     FLAG_WAIT,
     FLAG_JSON,
@@ -55,6 +56,7 @@ static const struct flag flags[] = {
     [FLAG_SEED] = { "--seed", 0, "N", "makes an answer repeatable" },
     [FLAG_STOP] = { "--stop", 0, "TEXT", "end the answer before TEXT; up to 16 times" },
     [FLAG_GRAMMAR] = { "--grammar", 0, "FILE", "a GBNF grammar that the answer must match" },
+    [FLAG_LATER] = { "--later", 0, NULL, "let everybody else's questions go first" },
     [FLAG_SOCKET] = { "--socket", 0, "PATH", "the daemon's generation socket" },
     [FLAG_WAIT] = { "--wait", 0, "SECONDS", "how long to wait for the daemon; 30 if not given" },
     [FLAG_JSON] = { "--json", 0, NULL, "print the daemon's frames, one per line" },
@@ -155,6 +157,9 @@ static bool set(struct options *o, const struct args *args)
     case FLAG_GRAMMAR:
         free(o->grammar);
         return (o->grammar = prompt_file(args->value)) != NULL;
+    case FLAG_LATER:
+        r->priority = -1;
+        return true;
     case FLAG_SOCKET:
         o->socket = args->value;
         return true;

@@ -99,6 +99,7 @@ struct inferd_request {
     size_t n_stop;
     const struct inferd_logit_bias *logit_bias; /* no token twice; borrowed for the call */
     size_t n_logit_bias;
+    int priority; /* 0; -1: when nothing else waits, whoever asked for that */
 
     /* Each piece of the answer as it comes, `len` bytes of whole UTF-8 characters,
      * valid during the call.  Non-zero cancels.  NULL: only the result counts. */

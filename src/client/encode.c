@@ -206,6 +206,8 @@ static enum err put_request(struct buf *out, const struct inferd_request *r)
         e = put_string(out, ",\"grammar\":", r->grammar);
     if (!e)
         e = put_stop(out, r);
+    if (!e && r->priority)
+        e = buf_printf(out, ",\"priority\":%d", r->priority);
     if (!e && !r->on_text && !r->on_frame)
         e = buf_append_str(out, ",\"stream\":false");
     if (!e)

@@ -49,7 +49,7 @@ enum err core_admit(const struct core *core, const struct submission *s,
     *ret_victim = NULL;
     if (has_room(core))
         return OK;
-    *ret_victim = queue_victim(&core->queue, s->origin.caller);
+    *ret_victim = queue_victim(&core->queue, s->origin.caller, s->later);
     if (!*ret_victim)
         return fail(error, ERR_QUEUE_FULL, "queue full: %zu requests wait, %zu may",
                     core->queue.requests.len, core->queue_depth);

@@ -67,6 +67,7 @@ static struct caller *add_caller(struct callers *callers, struct user *u, const 
     c->uid = u->uid;
     c->label = copy;
     list_init(&c->waiting);
+    list_init(&c->later);
     list_append(&u->callers, &c->link);
     return c;
 }
@@ -125,7 +126,7 @@ void caller_drop(struct callers *callers, struct caller *c)
     if (--c->holders > 0)
         return;
     struct user *u = c->user;
-    assert(c->waiting.len == 0 && c->running == 0);
+    assert(caller_waits(c) == 0 && c->running == 0);
     list_remove(&u->callers, &c->link);
     free(c->label);
     free(c);

@@ -46,8 +46,11 @@ struct caller {
     size_t connections;
     size_t running; /* its requests that engines have */
 
-    struct list waiting; /* its requests in the queue, oldest first */
-    struct link turn;    /* among its user's callers */
+    /* Its requests in the queue, oldest first: those that are served in turn, and those that
+     * are served when there is none of the others. */
+    struct list waiting;
+    struct list later;
+    struct link turn; /* among its user's callers */
 };
 
 struct callers {
@@ -61,6 +64,12 @@ void callers_init(struct callers *callers);
  * caller_leave().  NULL without memory, or when there are too many users. */
 struct caller *callers_enter(struct callers *callers, uid_t uid, const char *label) MUST_USE;
 void caller_leave(struct callers *callers, struct caller *c);
+
+/* How many requests it has in the queue. */
+static inline size_t caller_waits(const struct caller *c)
+{
+    return c->waiting.len + c->later.len;
+}
 
 /* It is to be there until caller_drop(), connected or not. */
 struct caller *caller_hold(struct caller *c);

@@ -150,6 +150,7 @@ struct submission {
     char *order; /* the encoded `generate` */
     size_t order_len;
     unsigned needs;           /* see enum need; what needs nothing is served by anybody */
+    bool later;               /* when nobody else waits */
     struct fingerprint print; /* of what it asks */
     struct sink *sink;
     struct origin origin; /* copied */

@@ -249,9 +249,9 @@ uint64_t core_next_serial(struct core *core)
 static void give_way(struct core *core, struct request *r)
 {
     struct error error;
-    fail(&error, ERR_QUEUE_FULL,
-         "queue full: %zu requests may wait, and of those who wait this caller had most",
-         core->queue_depth);
+    fail(&error, ERR_QUEUE_FULL, "queue full: %zu requests may wait, and %s", core->queue_depth,
+         r->later ? "what can wait until later made room"
+                  : "of those who wait this caller had most");
     end(core, r, NULL, &error);
 }
 

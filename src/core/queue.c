@@ -22,13 +22,19 @@ static void to_the_end(struct list *turns, struct link *turn)
     list_append(turns, turn);
 }
 
+static struct list *list_of(struct request *r)
+{
+    struct caller *c = r->origin.caller;
+    return r->later ? &c->later : &c->waiting;
+}
+
 void queue_add(struct queue *q, struct request *r)
 {
     struct caller *c = r->origin.caller;
     struct user *u = c->user;
     q->needing[r->needs]++;
-    list_append(&c->waiting, &r->turn);
-    if (c->waiting.len == 1)
+    list_append(list_of(r), &r->turn);
+    if (caller_waits(c) == 1)
         list_append(&u->turns, &c->turn);
     if (++u->waiting == 1)
         list_append(&q->turns, &u->turn);
@@ -40,22 +46,29 @@ void queue_remove(struct queue *q, struct request *r)
     struct caller *c = r->origin.caller;
     struct user *u = c->user;
     q->needing[r->needs]--;
-    list_remove(&c->waiting, &r->turn);
-    if (c->waiting.len == 0)
+    list_remove(list_of(r), &r->turn);
+    if (caller_waits(c) == 0)
         list_remove(&u->turns, &c->turn);
     if (--u->waiting == 0)
         list_remove(&q->turns, &u->turn);
 }
 
-struct request *queue_next(const struct queue *q,
-                           bool (*may)(void *context, const struct request *r), void *context)
+static struct request *next_of(const struct queue *q, bool later,
+                               bool (*may)(void *context, const struct request *r), void *context)
 {
     LIST_EACH(const struct user, u, &q->turns, turn)
         LIST_EACH(const struct caller, c, &u->turns, turn)
-            LIST_EACH(struct request, r, &c->waiting, turn)
+            LIST_EACH(struct request, r, later ? &c->later : &c->waiting, turn)
                 if (may(context, r))
                     return r;
     return NULL;
+}
+
+struct request *queue_next(const struct queue *q,
+                           bool (*may)(void *context, const struct request *r), void *context)
+{
+    struct request *r = next_of(q, false, may, context);
+    return r ? r : next_of(q, true, may, context);
 }
 
 void queue_take(struct queue *q, struct request *r)
@@ -63,7 +76,7 @@ void queue_take(struct queue *q, struct request *r)
     struct caller *c = r->origin.caller;
     struct user *u = c->user;
     queue_remove(q, r);
-    if (c->waiting.len > 0)
+    if (caller_waits(c) > 0)
         to_the_end(&u->turns, &c->turn);
     if (u->waiting > 0)
         to_the_end(&q->turns, &u->turn);
@@ -94,28 +107,49 @@ static struct caller *largest_caller(const struct user *u)
 {
     struct caller *most = NULL;
     LIST_EACH(struct caller, c, &u->turns, turn)
-        if (!most || c->waiting.len > most->waiting.len)
+        if (!most || caller_waits(c) > caller_waits(most))
             most = c;
     return most;
 }
 
-static struct request *newest_of(const struct caller *c)
+static struct request *newest_on(const struct list *list)
 {
-    return CONTAINER_OF(c->waiting.ends.prev, struct request, turn);
+    return list->len ? CONTAINER_OF(list->ends.prev, struct request, turn) : NULL;
 }
 
-struct request *queue_victim(const struct queue *q, const struct caller *c)
+/* The newest for later, of whoever has most of those; NULL: there is none. */
+static struct request *least_urgent(const struct queue *q)
 {
-    const struct user *u = c->user;
-    if (q->turns.len == 0)
-        return NULL;
-    const struct user *rich = largest_user(q);
+    const struct caller *most = NULL;
+    LIST_EACH(const struct user, u, &q->turns, turn)
+        LIST_EACH(const struct caller, c, &u->turns, turn)
+            if (!most || c->later.len > most->later.len)
+                most = c;
+    return most ? newest_on(&most->later) : NULL;
+}
+
+/* Who holds so much that one of its entries is due to `c`; NULL: nobody does. */
+static const struct caller *find_richer(const struct queue *q, const struct caller *c)
+{
+    const struct user *u = c->user, *rich = largest_user(q);
     if (may_take(u->waiting, rich->waiting, q->requests.len, q->turns.len))
-        return newest_of(largest_caller(rich));
+        return largest_caller(rich);
     if (u->waiting == 0)
         return NULL;
     const struct caller *richest = largest_caller(u);
-    if (may_take(c->waiting.len, richest->waiting.len, u->waiting, u->turns.len))
-        return newest_of(richest);
-    return NULL;
+    bool may = may_take(caller_waits(c), caller_waits(richest), u->waiting, u->turns.len);
+    return may ? richest : NULL;
+}
+
+struct request *queue_victim(const struct queue *q, const struct caller *c, bool later)
+{
+    if (q->turns.len == 0)
+        return NULL;
+    struct request *victim = later ? NULL : least_urgent(q);
+    if (victim)
+        return victim;
+    const struct caller *richer = find_richer(q, c);
+    if (!richer)
+        return NULL;
+    return newest_on(later ? &richer->later : &richer->waiting);
 }

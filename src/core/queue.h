@@ -12,6 +12,9 @@
  * When the queue is full, whoever holds most loses its newest entry to one that holds less
  * than its share, until both hold as much.
  *
+ * A request may be there for later: it is served when no other can be, in the same turns, and
+ * gives way to any other.
+ *
  * Adding, taking and removing cost the same however long the queue is.  Nothing allocates.
  */
 #pragma once
@@ -43,4 +46,4 @@ void queue_remove(struct queue *q, struct request *r);
 
 /* Whose entry a request of `c` may have when there is no room for one more; NULL: nobody's.
  * The queue is as it was. */
-struct request *queue_victim(const struct queue *q, const struct caller *c);
+struct request *queue_victim(const struct queue *q, const struct caller *c, bool later);

@@ -31,6 +31,7 @@ struct request *request_new(const struct submission *s)
     r->order = s->order;
     r->order_len = s->order_len;
     r->needs = s->needs;
+    r->later = s->later;
     r->print = s->print;
     r->sink = s->sink;
     r->origin = s->origin;

@@ -67,6 +67,7 @@ struct request {
     char *order; /* the encoded `generate`; NULL once the engine has it */
     size_t order_len;
     unsigned needs; /* of its backend: see enum need */
+    bool later;     /* when nobody else waits */
     struct fingerprint print;
     bool suspect;      /* RUNNING and after: alone, since it may kill its engine; see poison.h */
     struct sink *sink; /* borrowed; NULL once nobody listens */

@@ -264,6 +264,7 @@ static enum err submit(struct conn *c, struct decoded *d, struct error *error)
         .order = TAKE(d->order),
         .order_len = d->order_len,
         .needs = d->needs,
+        .later = d->ask.later,
         .print = d->print,
         .sink = &c->sink,
         .origin = origin_of(c, d->ask.id),

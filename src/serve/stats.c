@@ -118,7 +118,7 @@ static enum err list_callers(struct stats *s, const struct accounting *books)
             .uid = shown_uid(c),
             .executable = c->label,
             .connections = c->connections,
-            .waiting = c->waiting.len,
+            .waiting = caller_waits(c),
             .running = c->running,
             .totals = totals_of(&a->totals),
         };

@@ -19,6 +19,7 @@ enum {
 struct ask {
     char *id; /* owned; NULL before it is decoded, "" if the client gave none */
     bool stream;
+    bool later; /* when nobody else waits */
     struct generate generate;
 };
 

@@ -104,6 +104,15 @@ static enum err read_stream(const json_t *root, struct ask *ask, struct error *e
     return json_get_bool(root, "stream", &ask->stream, error);
 }
 
+/* A client may lower itself, and no more. */
+static enum err read_priority(const json_t *root, struct ask *ask, struct error *error)
+{
+    int64_t v = 0;
+    enum err e = json_get_int(root, "priority", -1, 0, &v, error);
+    ask->later = !e && v < 0;
+    return e;
+}
+
 /* Checked for those who send it, and of no further use: there are no images here. */
 static enum err read_image_token_budget(const json_t *root, struct ask *ask UNUSED,
                                         struct error *error)
@@ -121,10 +130,7 @@ static enum err read_image_token_budget(const json_t *root, struct ask *ask UNUS
 }
 
 static enum err (*const fields[])(const json_t *root, struct ask *ask, struct error *error) = {
-    read_id,
-    read_messages,
-    read_stream,
-    read_image_token_budget,
+    read_id, read_messages, read_stream, read_priority, read_image_token_budget,
 };
 
 static enum err read_field(size_t i, const json_t *root, struct ask *ask, struct error *error)

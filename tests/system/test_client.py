@@ -37,6 +37,7 @@ class Request(C.Structure):
                 ("presence_penalty", C.c_double), ("frequency_penalty", C.c_double),
                 ("stop", C.POINTER(C.c_char_p)), ("n_stop", C.c_size_t),
                 ("logit_bias", C.c_void_p), ("n_logit_bias", C.c_size_t),
+                ("priority", C.c_int),
                 ("on_text", PIECE), ("on_frame", PIECE), ("context", C.c_void_p)]
 
 

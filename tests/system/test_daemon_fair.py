@@ -107,6 +107,32 @@ def test_all_connections_of_a_program_are_one_caller(start, other):
     assert ours["totals"]["abandoned"] == theirs["totals"]["abandoned"] == 1
 
 
+def test_what_can_wait_until_later_does(start, other):
+    d = start("--active-permits", "1", "--queue-depth", "3")
+    holder, idle, late = queued(d, 0)[0], d.client("idle"), d.client("late")
+    idle.ask("1", "hold", priority=-1)
+    d.settle()
+    o = other(d, "hold")
+    until(lambda: waiting(d) == 2, "its request waits")
+    late.ask("1", "hold")
+    d.settle()
+    full = d.client("full")
+    full.ask("1", "say hi")  # takes its place, for all that is there has its share
+    error = idle.error("1")
+    assert error["code"] == "queue_full" and "later" in error["message"]
+    idle.ask("2", "say done", priority=-1)
+    assert idle.error("2")["code"] == "queue_full"
+    o.process.kill()
+    until(lambda: waiting(d) == 2, "the other is gone")
+    idle.ask("3", "say done", priority=-1)
+    d.settle()
+    holder.close()
+    assert late.receive()["content"] == "held"
+    late.close()
+    assert full.answer("1") == "hi"
+    assert idle.answer("3") == "done"
+
+
 # --- connections ------------------------------------------------------------------------
 
 

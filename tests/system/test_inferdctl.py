@@ -150,11 +150,11 @@ def test_flags_become_fields(ctl, daemon, tmp):
                "7", "--seed", "4294967295", "--grammar", str(tmp / "yes.gbnf"), "--min-p", "0.25",
                "--repeat-penalty", "1.5", "--presence-penalty", "-2", "--frequency-penalty=.5",
                "--stop", "\n", "--stop=end", "--logit-bias", "7=1", "--logit-bias", "9=-100",
-               "--logit-bias", "7=0.5").code == 0
+               "--logit-bias", "7=0.5", "--later").code == 0
     assert asked == [{"id": "", "max_tokens": 12, "temperature": 0.0, "top_p": 0.5, "top_k": 7,
                       "seed": 4294967295, "grammar": 'root ::= "yes"', "min_p": 0.25,
                       "repeat_penalty": 1.5, "presence_penalty": -2.0, "frequency_penalty": 0.5,
-                      "stop": ["\n", "end"], "logit_bias": {"7": 0.5, "9": -100.0},
+                      "stop": ["\n", "end"], "logit_bias": {"7": 0.5, "9": -100.0}, "priority": -1,
                       "messages": user("x")}]
 
 

@@ -43,13 +43,16 @@ static struct caller *caller_of(const char *name)
     return c;
 }
 
-/* A request of that caller, which is known for as long as it waits. */
+/* A request of that caller ("-Aa": for later), which is known for as long as it waits. */
 static struct request *ask(const char *name)
 {
+    bool later = name[0] == '-';
+    name += later;
     struct caller *c = caller_of(name);
     struct request *r = request_new(&(struct submission){
         .serial = ++serial,
         .order = strdup("order"),
+        .later = later,
         .origin = { .caller = c, .surface = "v1" },
     });
     assert_non_null(r);
@@ -98,8 +101,9 @@ static void assert_served(const char *want)
 static bool squeeze_in(const char *name, size_t depth)
 {
     if (queue.requests.len >= depth) {
-        struct caller *c = caller_of(name);
-        struct request *victim = queue_victim(&queue, c);
+        bool later = name[0] == '-';
+        struct caller *c = caller_of(name + later);
+        struct request *victim = queue_victim(&queue, c, later);
         if (victim)
             end(victim);
         caller_leave(&callers, c);
@@ -345,6 +349,53 @@ static void many_callers_end_with_equal_shares(void **state UNUSED)
     }
 }
 
+/* --- for later -------------------------------------------------------------- */
+
+static void what_is_for_later_comes_after_all_else(void **state UNUSED)
+{
+    ask_often("-Aa", 2);
+    ask_often("Aa", 2);
+    ask("Ba");
+    ask("-Ba");
+    assert_served("Aa Ba Aa"); /* so far, what was not for later */
+    assert_served("Ba Aa Aa"); /* and the rest in turns as well */
+    assert_null(queue_next(&queue, anybody, NULL));
+}
+
+static void what_is_for_later_is_in_order(void **state UNUSED)
+{
+    char name[3];
+    ask_often("-Aa", 3); /* 1 to 3 */
+    ask("Aa");           /* 4 */
+    assert_int_equal(serve(name), 4);
+    for (uint64_t i = 1; i <= 3; i++)
+        assert_int_equal(serve(name), i);
+}
+
+static void what_is_for_later_gives_way_to_anybody(void **state UNUSED)
+{
+    ask_often("Aa", 1);
+    ask_often("-Aa", 1);
+    ask_often("-Ba", 2);
+    assert_true(squeeze_in("Aa", 4)); /* though it has its share: for the newest of B's */
+    assert_int_equal(count("B"), 1);
+    assert_true(squeeze_in("Aa", 4)); /* and for its own */
+    assert_true(squeeze_in("Aa", 4));
+    assert_int_equal(count("Aa"), 4);
+    assert_false(squeeze_in("Aa", 4));
+}
+
+static void what_is_for_later_takes_no_place_of_others(void **state UNUSED)
+{
+    ask_often("Aa", 10);
+    assert_false(squeeze_in("-Ba", 10));
+    assert_true(squeeze_in("Ba", 10));
+    ask_often("-Aa", 3);
+    assert_true(squeeze_in("-Ca", 13)); /* for one of its kind */
+    assert_int_equal(count("A"), 11);
+    assert_int_equal(count("C"), 1);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -368,6 +419,10 @@ int main(void)
         TEST(programs_of_a_user_give_way_to_each_other),
         TEST(another_user_s_share_is_safe_from_many_programs),
         TEST(many_callers_end_with_equal_shares),
+        TEST(what_is_for_later_comes_after_all_else),
+        TEST(what_is_for_later_is_in_order),
+        TEST(what_is_for_later_gives_way_to_anybody),
+        TEST(what_is_for_later_takes_no_place_of_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -213,6 +213,15 @@ static void the_ends_of_a_range_belong_to_it(void **state UNUSED)
     ask_done(&high);
 }
 
+static void a_client_may_lower_itself(void **state UNUSED)
+{
+    struct ask same = accept("{\"priority\":0," HI "}"), lower = accept("{\"priority\":-1," HI "}");
+    assert_false(same.later);
+    assert_true(lower.later);
+    ask_done(&same);
+    ask_done(&lower);
+}
+
 static void unknown_members_are_ignored_at_every_level(void **state UNUSED)
 {
     struct ask ask = accept("{\"model\":[{\"x\":1}],\"n\":5,\"messages\":[{\"role\":\"user\","
@@ -350,6 +359,8 @@ static void a_value_out_of_range_is_refused_under_the_requests_id(void **state U
         { "{\"id\":\"a\",\"top_p\":1.5," HI "}", "top_p is 1.5; it must be above 0 and at most 1" },
         { "{\"id\":\"a\",\"top_p\":-1e300," HI "}",
           "top_p is -1e+300; it must be above 0 and at most 1" },
+        { "{\"id\":\"a\",\"priority\":1," HI "}", "priority is 1; it must be from -1 to 0" },
+        { "{\"id\":\"a\",\"priority\":-2," HI "}", "priority is -2; it must be from -1 to 0" },
         { "{\"id\":\"a\",\"top_k\":-1," HI "}", "top_k is -1; it must be from 0 to 2147483647" },
         { "{\"id\":\"a\",\"top_k\":2147483648," HI "}",
           "top_k is 2147483648; it must be from 0 to 2147483647" },
@@ -747,6 +758,7 @@ int main(void)
         cmocka_unit_test(what_is_said_counts),
         cmocka_unit_test(how_to_choose_is_said_in_many_ways),
         cmocka_unit_test(the_ends_of_a_range_belong_to_it),
+        cmocka_unit_test(a_client_may_lower_itself),
         cmocka_unit_test(unknown_members_are_ignored_at_every_level),
         cmocka_unit_test(a_line_that_is_no_request_ends_the_conversation),
         cmocka_unit_test(a_raw_nul_is_refused),
