@@ -21,7 +21,9 @@
  * number of control tokens, or the conversation is refused.
  *
  * Text is looked at only if it can fit: see CHAT_BYTES_PER_TOKEN.  And each message
- * costs the template a token at least.
+ * costs the template a token at least.  SentencePiece writes a character that is in none
+ * of its tokens byte by byte, in time that grows with the square of their number; so these
+ * are counted first, and where they alone are too many, nothing else is done.
  */
 #include <algorithm>
 #include <climits>
@@ -30,6 +32,7 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include <chat.h> /* common's; ours is "chat.h" */
@@ -103,6 +106,58 @@ class special_tokens
     const llama_vocab *vocab;
     std::unordered_map<uint64_t, uint32_t> edges;
     std::vector<llama_token> tokens{ LLAMA_TOKEN_NULL }; /* by node; the root is none */
+};
+
+/* --- characters that no token has ------------------------------------------- */
+
+/* The character at `at`, and how many bytes it has; of what is no UTF-8, a byte. */
+uint32_t character_at(const char *bytes, size_t len, size_t *ret_len)
+{
+    auto first = (unsigned char)bytes[0];
+    size_t n = first < 0xC0 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
+    uint32_t c = n == 1 ? first : first & (0x7F >> n);
+    *ret_len = n = std::min(n, len);
+    for (size_t i = 1; i < n; i++)
+        c = c << 6 | ((unsigned char)bytes[i] & 0x3F);
+    return c;
+}
+
+class alphabet
+{
+  public:
+    explicit alphabet(const llama_vocab *vocab)
+        : spelled(llama_vocab_type(vocab) == LLAMA_VOCAB_TYPE_SPM)
+    {
+        int32_t n = spelled ? llama_vocab_n_tokens(vocab) : 0;
+        for (llama_token id = 0; id < n; id++)
+            if (!(llama_vocab_get_attr(vocab, id) & LLAMA_TOKEN_ATTR_BYTE))
+                add(llama_vocab_get_text(vocab, id));
+        if (characters.count(SPACE_SIGN))
+            characters.insert(' ');
+    }
+
+    /* How many bytes of [at, at + len) will be tokens of their own, at least? */
+    size_t spelled_out(const char *at, size_t len) const
+    {
+        size_t bytes = 0;
+        for (size_t i = 0, n; spelled && i < len; i += n)
+            if (!characters.count(character_at(at + i, len - i, &n)))
+                bytes += n;
+        return bytes;
+    }
+
+  private:
+    static constexpr uint32_t SPACE_SIGN = 0x2581; /* what stands for a space in tokens */
+
+    void add(const char *text)
+    {
+        size_t len = strlen(text);
+        for (size_t i = 0, n; i < len; i += n)
+            characters.insert(character_at(text + i, len - i, &n));
+    }
+
+    bool spelled;
+    std::unordered_set<uint32_t> characters;
 };
 
 /* --- text with marks -------------------------------------------------------- */
@@ -184,9 +239,13 @@ bool is_space(char c)
 class tokenizer
 {
   public:
-    tokenizer(const llama_vocab *v, const special_tokens &s) : vocab(v), specials(s)
+    tokenizer(const llama_vocab *v, const special_tokens &s, const alphabet &a, size_t most_tokens)
+        : vocab(v), specials(s), letters(a), most(most_tokens)
     {
     }
+
+    /* That there would be so many, at least, and nothing was done. */
+    size_t too_many = 0;
 
     std::vector<llama_token> tokenize(const marked_text &text)
     {
@@ -199,7 +258,8 @@ class tokenizer
                 at++;
                 continue;
             }
-            add_plain(text.bytes, plain, at);
+            if (!add_plain(text.bytes, plain, at))
+                return {};
             tokens.push_back(f.id);
             at += f.len;
             bool swallows = specials.attr(f.id) & LLAMA_TOKEN_ATTR_RSTRIP;
@@ -207,18 +267,27 @@ class tokenizer
                 at++;
             plain = at;
         }
-        add_plain(text.bytes, plain, text.bytes.size());
+        if (!add_plain(text.bytes, plain, text.bytes.size()))
+            return {};
         if (llama_vocab_get_add_eos(vocab))
             tokens.push_back(llama_vocab_eos(vocab));
         return std::move(tokens);
     }
 
   private:
-    /* There is no special token in bytes[begin, end), except control in input. */
-    void add_plain(const std::string &bytes, size_t begin, size_t end)
+    static constexpr size_t SPELLED_HARMLESS = 32768; /* a fifth of a second */
+
+    /* There is no special token in bytes[begin, end), except control in input.  False: there
+     * are too many. */
+    bool add_plain(const std::string &bytes, size_t begin, size_t end)
     {
         if (begin == end)
-            return;
+            return true;
+        size_t spelled = letters.spelled_out(bytes.data() + begin, end - begin);
+        if (spelled >= SPELLED_HARMLESS && tokens.size() + spelled >= most) {
+            too_many = tokens.size() + spelled;
+            return false;
+        }
         auto len = (int32_t)(end - begin);
         size_t before = tokens.size();
         tokens.resize(before + (size_t)len + 16);
@@ -230,6 +299,7 @@ class tokenizer
         if (n < 0)
             throw std::runtime_error("the tokenizer contradicts itself");
         tokens.resize(before + (size_t)n);
+        return true;
     }
 
     int32_t tokenize_at(const char *text, int32_t len, size_t at)
@@ -240,6 +310,8 @@ class tokenizer
 
     const llama_vocab *vocab;
     const special_tokens &specials;
+    const alphabet &letters;
+    size_t most;
     std::vector<llama_token> tokens;
 };
 
@@ -297,6 +369,90 @@ bool contains(const std::string &s, const char *what)
     return s.find(what) != std::string::npos;
 }
 
+/* --- what the model says -------------------------------------------------------- */
+
+/* `common`'s parser, and where its verdict may change. */
+class reading
+{
+  public:
+    reading(const llama_vocab *vocab, const common_chat_templates *templates)
+    {
+        try {
+            common_chat_params p = common_chat_templates_apply(templates, a_question());
+            params = common_chat_parser_params(p);
+            params.reasoning_format = COMMON_REASONING_FORMAT_DEEPSEEK;
+            params.parser.load(p.parser);
+            if (p.supports_thinking && separates(p))
+                add_markers(vocab, p);
+        } catch (const std::bad_alloc &) {
+            throw;
+        } catch (const std::exception &) { /* nothing is known of how it answers */
+            markers.clear();
+        }
+    }
+
+    common_chat_msg read(const std::string &text, bool whole) const
+    {
+        return common_chat_parse(text, !whole, params);
+    }
+
+    std::vector<std::string> markers;
+    std::unordered_set<llama_token> tokens; /* control tokens among them */
+
+  private:
+    static common_chat_templates_inputs a_question()
+    {
+        common_chat_msg message;
+        message.role = "user";
+        message.content = "x";
+        common_chat_templates_inputs in;
+        in.messages.push_back(message);
+        in.reasoning_format = COMMON_REASONING_FORMAT_DEEPSEEK;
+        in.enable_thinking = false;
+        return in;
+    }
+
+    bool is_answer(const std::string &text) const
+    {
+        try {
+            return read(text, true).content == text;
+        } catch (const std::exception &) {
+            return false;
+        }
+    }
+
+    /* Not if the prompt ends behind the thinking: then tags are text. */
+    bool separates(const common_chat_params &p) const
+    {
+        std::string end = p.thinking_end_tags.empty() ? "" : p.thinking_end_tags.front();
+        return !is_answer("a") || !is_answer("a" + end + "b") ||
+               !is_answer(p.thinking_start_tag + "a" + end + "b");
+    }
+
+    void add_marker(const llama_vocab *vocab, const std::string &marker)
+    {
+        bool is_known = std::find(markers.begin(), markers.end(), marker) != markers.end();
+        if (marker.empty() || marker.size() > STOP_BYTES_MAX || is_known ||
+            markers.size() == CHAT_MARKERS_MAX)
+            return;
+        markers.push_back(marker);
+        std::vector<llama_token> ids = common_tokenize(vocab, marker, false, true);
+        if (ids.size() == 1)
+            tokens.insert(ids[0]);
+    }
+
+    void add_markers(const llama_vocab *vocab, const common_chat_params &p)
+    {
+        for (const auto &tag : p.thinking_end_tags)
+            add_marker(vocab, tag);
+        add_marker(vocab, p.thinking_start_tag);
+        for (const auto &token : p.preserved_tokens)
+            add_marker(vocab, token);
+    }
+
+    common_chat_parser_params params;
+};
+
 /* What `common` does for certain templates before it executes them. */
 struct habits {
     bool typed; /* contents as lists of parts */
@@ -326,11 +482,14 @@ struct chat {
     bool add_bos, add_eos; /* the tokenizer adds them: not the template, too */
     habits habit;
     special_tokens specials;
+    alphabet letters;
+    reading answers;
 
-    chat(const llama_vocab *v, std::unique_ptr<common_chat_template> t, bool is_substitute)
+    chat(const llama_vocab *v, std::unique_ptr<common_chat_template> t,
+         const common_chat_templates *templates, bool is_substitute)
         : vocab(v), model_template(std::move(t)), substitute(is_substitute),
           add_bos(llama_vocab_get_add_bos(v)), add_eos(llama_vocab_get_add_eos(v)),
-          habit(*model_template), specials(v)
+          habit(*model_template), specials(v), letters(v), answers(v, templates)
     {
     }
 
@@ -410,7 +569,7 @@ enum err chat_new(const struct llama_model *model, const char *source, struct ch
             common_chat_templates_source(templates.get()), piece_of(vocab, llama_vocab_bos(vocab)),
             piece_of(vocab, llama_vocab_eos(vocab)));
         bool substitute = !common_chat_templates_was_explicit(templates.get());
-        *ret = new chat(vocab, std::move(t), substitute);
+        *ret = new chat(vocab, std::move(t), templates.get(), substitute);
         return OK;
     } catch (const std::bad_alloc &) {
         return fail_nomem(error);
@@ -429,16 +588,22 @@ bool chat_is_substitute(const struct chat *chat)
     return chat->substitute;
 }
 
-static enum err refuse_length(size_t tokens, uint32_t n_ctx, struct error *error)
+static enum err refuse_length(const char *about, size_t tokens, uint32_t n_ctx, struct error *error)
 {
     return fail(error, ERR_INVALID_REQUEST,
-                "the prompt has %zu tokens; this model's context holds %u, and the answer needs at "
-                "least one of them",
-                tokens, n_ctx);
+                "the prompt has %s%zu tokens; this model's context holds %u, and the answer needs "
+                "at least one of them",
+                about, tokens, n_ctx);
+}
+
+static enum err refuse_bytes(size_t bytes, size_t most, struct error *error)
+{
+    return fail(error, ERR_INVALID_REQUEST,
+                "the prompt has %zu bytes; on this machine at most %zu can be read", bytes, most);
 }
 
 static enum err check_size(const struct message *messages, size_t n, uint32_t n_ctx,
-                           struct error *error)
+                           size_t most_bytes, struct error *error)
 {
     if (n >= n_ctx)
         return fail(
@@ -446,7 +611,7 @@ static enum err check_size(const struct message *messages, size_t n, uint32_t n_
             "there are %zu messages; this model's context holds %u tokens, and each message "
             "needs at least one",
             n, n_ctx);
-    size_t bytes = 0, most = (size_t)n_ctx * CHAT_BYTES_PER_TOKEN;
+    size_t bytes = 0, most = chat_bytes_max(n_ctx);
     for (size_t i = 0; i < n; i++)
         bytes += messages[i].content.len;
     if (bytes > most)
@@ -454,6 +619,8 @@ static enum err check_size(const struct message *messages, size_t n, uint32_t n_
             error, ERR_INVALID_REQUEST,
             "the messages have %zu bytes; this model's context of %u tokens holds at most %zu",
             bytes, n_ctx, most);
+    if (bytes > most_bytes)
+        return refuse_bytes(bytes, most_bytes, error);
     return OK;
 }
 
@@ -469,26 +636,28 @@ static bool marks_are_kept(const struct chat *chat, std::vector<plain_message> m
 }
 
 static enum err to_tokens(const struct chat *chat, const struct message *messages, size_t n,
-                          uint32_t n_ctx, std::vector<llama_token> &tokens, struct error *error)
+                          uint32_t n_ctx, size_t most_bytes, std::vector<llama_token> &tokens,
+                          struct error *error)
 {
     std::vector<plain_message> list;
     for (size_t i = 0; i < n; i++)
         list.push_back({ role_name(messages[i].role),
                          std::string(messages[i].content.at, messages[i].content.len) });
     marked_text text = chat->render(list);
-    if (text.bytes.size() >= INT32_MAX / 2)
-        return fail(error, ERR_INVALID_REQUEST,
-                    "the chat template makes %zu bytes of the messages; at most %d can be read",
-                    text.bytes.size(), INT32_MAX / 2);
+    if (text.bytes.size() > most_bytes)
+        return refuse_bytes(text.bytes.size(), most_bytes, error);
     if (!marks_are_kept(chat, std::move(list), text))
         return fail(error, ERR_INVALID_REQUEST,
                     "a message holds the text of a control token, and this model's chat template "
                     "would make it one");
-    tokens = tokenizer(chat->vocab, chat->specials).tokenize(text);
+    tokenizer t(chat->vocab, chat->specials, chat->letters, n_ctx);
+    tokens = t.tokenize(text);
+    if (t.too_many)
+        return refuse_length("at least ", t.too_many, n_ctx, error);
     if (tokens.empty())
         return fail(error, ERR_INVALID_REQUEST, "the prompt has no tokens");
     if (tokens.size() >= n_ctx)
-        return refuse_length(tokens.size(), n_ctx, error);
+        return refuse_length("", tokens.size(), n_ctx, error);
     return OK;
 }
 
@@ -506,14 +675,16 @@ static enum err refuse_template(const std::string &what, struct error *error)
 }
 
 enum err chat_prompt(const struct chat *chat, const struct message *messages, size_t n,
-                     uint32_t n_ctx, llama_token **ret_tokens, size_t *ret_n, struct error *error)
+                     uint32_t n_ctx, size_t most_bytes, llama_token **ret_tokens, size_t *ret_n,
+                     struct error *error)
 {
-    enum err e = check_size(messages, n, n_ctx, error);
+    most_bytes = std::min(most_bytes, (size_t)INT32_MAX / 2);
+    enum err e = check_size(messages, n, n_ctx, most_bytes, error);
     if (e)
         return e;
     try {
         std::vector<llama_token> tokens;
-        e = to_tokens(chat, messages, n, n_ctx, tokens, error);
+        e = to_tokens(chat, messages, n, n_ctx, most_bytes, tokens, error);
         if (e)
             return e;
         auto *copy = (llama_token *)malloc(tokens.size() * sizeof(llama_token));
@@ -527,5 +698,40 @@ enum err chat_prompt(const struct chat *chat, const struct message *messages, si
         return fail_nomem(error);
     } catch (const std::exception &refusal) {
         return refuse_template(refusal.what(), error);
+    }
+}
+
+/* --- answers ----------------------------------------------------------------- */
+
+size_t chat_markers(const struct chat *chat, struct slice ret[CHAT_MARKERS_MAX])
+{
+    size_t n = 0;
+    for (const auto &marker : chat->answers.markers)
+        ret[n++] = { marker.data(), marker.size() };
+    return n;
+}
+
+bool chat_is_marker(const struct chat *chat, llama_token token)
+{
+    return chat->answers.tokens.count(token) > 0;
+}
+
+static enum err put(struct buf *out, const std::string &text)
+{
+    buf_clear(out);
+    return buf_append(out, text.data(), text.size());
+}
+
+enum err chat_separate(const struct chat *chat, struct slice text, bool whole, struct buf *thinking,
+                       struct buf *answer)
+{
+    try {
+        common_chat_msg said = chat->answers.read(std::string(text.at, text.len), whole);
+        enum err e = put(thinking, said.reasoning_content);
+        return e ? e : put(answer, said.content);
+    } catch (const std::bad_alloc &) {
+        return ERR_NO_MEMORY;
+    } catch (const std::exception &) {
+        return ERR_PROTOCOL;
     }
 }

@@ -1,42 +1,61 @@
 /*
- * intake.c - a thread with a large stack.
+ * intake.c - a desk and two lanes.
  *
- * Pre-tokenizers are regular expressions, and for some vocabularies the C++ library
- * matches them by recursion, once for each character of a run of letters: 320 bytes of
- * stack each, measured, and more where the expression is nested.  The parser of
- * grammars recurses, too.  So the stack is sized by the longest text that is ever
- * tokenised.  Pages that were used are given back after each request.
+ * The desk takes what comes in the moment it comes.  What is still to be prepared is an
+ * item in a lane; all else is a job right away.  An item that is cancelled while it is
+ * prepared can't be stopped (the tokenizer does not ask), but nobody waits for it: its end
+ * is told at once, and what came of it is thrown away.
  *
- * An order that can't be taken in for lack of memory can't be answered either: then
- * the process ends, and the daemon answers.
+ * One lock for all of it; nobody holds it while something is prepared.  An order that
+ * can't be taken in for lack of memory can't be answered either: then the process ends,
+ * and the daemon answers.
  */
 #include "intake.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <sys/mman.h>
+#include <stdatomic.h>
 
 #include "base/log.h"
+#include "deep.h"
 #include "quiet.h"
 
-#define STACK_PER_BYTE    1024 /* of text */
-#define STACK_BYTES_LEAST ((size_t)64 * 1024 * 1024)
-#define STACK_BYTES_MOST  ((size_t)4 * 1024 * 1024 * 1024)
-#define STACK_BYTES_KEPT  ((size_t)1024 * 1024)
+enum {
+    SHORT_BYTES = 16 * 1024,    /* read within a tenth of a second with any vocabulary */
+    TEMPLATE_BYTES = 64 * 1024, /* of a prompt, beside its messages */
+};
+
+/* A request that is not ready. */
+struct item {
+    struct item *next;
+    struct order order;
+    struct job *job;
+    struct job *then; /* orders about it that came later, oldest first */
+    bool cancelled;
+};
+
+struct lane {
+    struct intake *intake;
+    struct deep deep;
+    pthread_cond_t filled;
+    struct item *current; /* being prepared */
+    struct item *first;   /* waiting, oldest first */
+};
+
+enum { SHORT, LONG, N_LANES };
 
 struct intake {
     struct worker *worker;     /* borrowed */
     struct inbox *inbox;       /* borrowed */
     const struct model *model; /* borrowed */
-    pthread_t thread;
-    char *stack; /* the lowest byte; it grows down towards it */
-    size_t stack_bytes;
+    struct lane lanes[N_LANES];
+    pthread_t desk;
     pthread_mutex_t lock;
     pthread_cond_t ready;
-    struct job *first;
-    struct job **last; /* where the next one is hooked in */
-    bool working;      /* something is being prepared */
-    _Atomic unsigned cancels;
+    struct job *first; /* ready, oldest first */
+    struct job *drain; /* comes when no lane has anything left */
+    bool draining;     /* the desk's: it came in */
+    bool awaited;      /* the taker sleeps */
+    atomic_uint cancels;
 };
 
 void job_free(struct job *job)
@@ -49,64 +68,235 @@ void job_free(struct job *job)
     free(job);
 }
 
-/* --- the thread ------------------------------------------------------------ */
-
-static void prepare(const struct model *model, const struct generate *g, struct job *job)
+static void *must_have(void *memory)
 {
+    if (!memory) {
+        log_error("no memory for an order");
+        _exit(1);
+    }
+    return memory;
+}
+
+static struct job *new_job(enum order_kind kind, uint64_t serial)
+{
+    struct job *job = must_have(calloc(1, sizeof *job));
+    job->kind = kind;
+    job->serial = serial;
+    return job;
+}
+
+static void append(struct job **chain, struct job *job)
+{
+    while (*chain)
+        chain = &(*chain)->next;
+    *chain = job;
+}
+
+/* --- under the lock ---------------------------------------------------------------- */
+
+static bool preparing(const struct intake *in)
+{
+    for (size_t i = 0; i < N_LANES; i++)
+        if (in->lanes[i].current || in->lanes[i].first)
+            return true;
+    return false;
+}
+
+/* Takes the chain `job`. */
+static void post(struct intake *in, struct job *job)
+{
+    append(&in->first, job);
+    for (; job; job = job->next)
+        in->cancels += job->kind == ORDER_CANCEL;
+    pthread_cond_signal(&in->ready);
+}
+
+/* A lane has one item less. */
+static void settle(struct intake *in)
+{
+    if (!preparing(in)) {
+        if (in->drain)
+            post(in, in->drain);
+        in->drain = NULL;
+    }
+    if (in->awaited)
+        worker_busy(in->worker, preparing(in));
+}
+
+static struct item *find(struct intake *in, uint64_t serial)
+{
+    for (size_t i = 0; i < N_LANES; i++) {
+        struct item *item = in->lanes[i].current;
+        if (item && item->order.serial == serial && !item->cancelled)
+            return item;
+        for (item = in->lanes[i].first; item; item = item->next)
+            if (item->order.serial == serial)
+                return item;
+    }
+    return NULL;
+}
+
+/* Take an item that waits out of its lane; false if it does not wait any more. */
+static bool unhook(struct intake *in, const struct item *item)
+{
+    for (size_t i = 0; i < N_LANES; i++) {
+        for (struct item **at = &in->lanes[i].first; *at; at = &(*at)->next) {
+            if (*at == item) {
+                *at = item->next;
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static void item_free(struct item *item)
+{
+    while (item->then) {
+        struct job *next = item->then->next;
+        job_free(item->then);
+        item->then = next;
+    }
+    job_free(item->job);
+    order_done(&item->order);
+    free(item);
+}
+
+/* --- lanes ------------------------------------------------------------------------- */
+
+static void prepare(const struct lane *lane, const struct generate *g, struct job *job)
+{
+    const struct model *model = lane->intake->model;
     job->max_tokens = g->max_tokens;
     job->asker = g->asker;
-    enum err e = reply_init(&job->reply, g, &job->error);
+    enum err e = reply_init(&job->reply, model->chat, g, &job->error);
     if (!e)
         e = sampler_new(model->vocab, g, &job->sampler, &job->error);
     struct hearsay unheard; /* it may quote the messages */
     quiet_listen(&unheard);
     if (!e)
-        e = chat_prompt(model->chat, g->messages, g->n_messages, model->n_ctx, &job->prompt,
-                        &job->n_prompt, &job->error);
+        e = chat_prompt(model->chat, g->messages, g->n_messages, model->n_ctx,
+                        deep_text_max(&lane->deep), &job->prompt, &job->n_prompt, &job->error);
     quiet_listen(NULL);
     job->error.code = e;
+    deep_rest(&lane->deep);
 }
 
-static void set_working(struct intake *in)
+static struct item *take_item(struct lane *lane)
 {
+    struct intake *in = lane->intake;
     pthread_mutex_lock(&in->lock);
-    in->working = true;
-    worker_busy(in->worker, true);
+    while (!lane->first)
+        pthread_cond_wait(&lane->filled, &in->lock);
+    struct item *item = lane->current = lane->first;
+    lane->first = item->next;
     pthread_mutex_unlock(&in->lock);
+    return item;
 }
 
-static void post(struct intake *in, struct job *job)
+static void hand_on(struct lane *lane, struct item *item)
 {
+    struct intake *in = lane->intake;
     pthread_mutex_lock(&in->lock);
-    in->working = false;
-    *in->last = job;
-    in->last = &job->next;
-    pthread_cond_signal(&in->ready);
-    if (job->kind == ORDER_CANCEL)
-        in->cancels++;
+    lane->current = NULL;
+    if (!item->cancelled) {
+        item->job->next = item->then;
+        post(in, item->job);
+        item->job = item->then = NULL;
+    }
+    settle(in);
     pthread_mutex_unlock(&in->lock);
     worker_progress(in->worker);
 }
 
-static void take_in(struct intake *in, struct order *order)
+static void *run_lane(void *arg)
 {
-    struct job *job = calloc(1, sizeof *job);
-    if (!job) {
-        log_error("no memory for an order");
-        _exit(1);
+    struct lane *lane = arg;
+    for (;;) {
+        struct item *item = take_item(lane);
+        prepare(lane, &item->order.generate, item->job);
+        hand_on(lane, item);
+        item_free(item);
     }
-    job->kind = order->kind;
-    job->serial = order->serial;
-    if (order->kind == ORDER_GENERATE) {
-        set_working(in);
-        prepare(in->model, &order->generate, job);
-        /* What this frame does not use any more; failing costs memory only. */
-        madvise(in->stack, in->stack_bytes - STACK_BYTES_KEPT, MADV_DONTNEED);
-    }
-    post(in, job);
+    return NULL;
 }
 
-static void *prepare_orders(void *arg)
+/* --- the desk ------------------------------------------------------------------------ */
+
+/* Takes `order`. */
+static void turn_away(struct intake *in, struct order *order)
+{
+    struct job *job = new_job(ORDER_GENERATE, order->serial);
+    fail(&job->error, ERR_BACKEND_UNAVAILABLE, "the engine takes no more requests");
+    order_done(order);
+    pthread_mutex_lock(&in->lock);
+    post(in, job);
+    pthread_mutex_unlock(&in->lock);
+}
+
+/* Takes `order`. */
+static void queue(struct intake *in, struct order *order)
+{
+    struct item *item = must_have(calloc(1, sizeof *item));
+    bool is_short = order->text_len + order->generate.grammar.len <= SHORT_BYTES;
+    struct lane *lane = &in->lanes[is_short ? SHORT : LONG];
+    item->order = *order;
+    item->job = new_job(ORDER_GENERATE, order->serial);
+
+    pthread_mutex_lock(&in->lock);
+    struct item **last = &lane->first;
+    while (*last)
+        last = &(*last)->next;
+    *last = item;
+    worker_busy(in->worker, true);
+    pthread_cond_signal(&lane->filled);
+    pthread_mutex_unlock(&in->lock);
+}
+
+/* Its end is told before it is ready. */
+static void cancel(struct intake *in, struct item *item)
+{
+    struct job *job = new_job(ORDER_GENERATE, item->order.serial);
+    job->cancelled = true;
+    item->cancelled = true;
+    post(in, job);
+    if (unhook(in, item)) {
+        item_free(item);
+        settle(in);
+    }
+}
+
+/* An order that needs no preparation. */
+static void file(struct intake *in, enum order_kind kind, uint64_t serial)
+{
+    pthread_mutex_lock(&in->lock);
+    struct item *item = serial ? find(in, serial) : NULL;
+    if (item && kind == ORDER_CANCEL)
+        cancel(in, item);
+    else if (item)
+        append(&item->then, new_job(kind, serial));
+    else if (kind == ORDER_DRAIN && preparing(in))
+        append(&in->drain, new_job(kind, serial));
+    else
+        post(in, new_job(kind, serial));
+    pthread_mutex_unlock(&in->lock);
+}
+
+/* Takes `order`. */
+static void take_in(struct intake *in, struct order *order)
+{
+    if (order->kind == ORDER_GENERATE && in->draining) {
+        turn_away(in, order);
+    } else if (order->kind == ORDER_GENERATE) {
+        queue(in, order);
+    } else {
+        in->draining |= order->kind == ORDER_DRAIN;
+        file(in, order->kind, order->serial);
+        order_done(order);
+    }
+}
+
+static void *run_desk(void *arg)
 {
     struct intake *in = arg;
     for (;;) {
@@ -114,7 +304,6 @@ static void *prepare_orders(void *arg)
         while (letter) {
             struct letter *next = letter->next;
             take_in(in, &letter->order);
-            order_done(&letter->order);
             free(letter);
             letter = next;
         }
@@ -122,39 +311,20 @@ static void *prepare_orders(void *arg)
     return NULL;
 }
 
-/* --- the taker ------------------------------------------------------------- */
+/* --- the taker ------------------------------------------------------------------------ */
 
-/* Address space only, with a page at its end that ends the process, not its data. */
-static enum err make_stack(struct intake *in, struct error *error)
+static enum err start_lane(struct intake *in, struct lane *lane, struct error *error)
 {
-    size_t bytes = (size_t)in->model->n_ctx * CHAT_BYTES_PER_TOKEN * STACK_PER_BYTE;
-    bytes = bytes < STACK_BYTES_LEAST ? STACK_BYTES_LEAST : bytes;
-    bytes = bytes > STACK_BYTES_MOST ? STACK_BYTES_MOST : bytes;
-    size_t guard = (size_t)sysconf(_SC_PAGESIZE);
-    void *at = mmap(NULL, guard + bytes, PROT_READ | PROT_WRITE,
-                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
-    if (at == MAP_FAILED || mprotect(at, guard, PROT_NONE) < 0)
-        return fail_sys(error, "cannot set aside %zu MiB for a stack", bytes >> 20);
-    in->stack = (char *)at + guard;
-    in->stack_bytes = bytes;
-    return OK;
+    lane->intake = in;
+    pthread_cond_init(&lane->filled, NULL); /* cannot fail without attributes */
+    enum err e = deep_init(&lane->deep, chat_bytes_max(in->model->n_ctx) + TEMPLATE_BYTES, error);
+    return e ? e : deep_start(&lane->deep, run_lane, lane, error);
 }
 
-static enum err start_thread(struct intake *in, struct error *error)
+static enum err start_desk(struct intake *in, struct error *error)
 {
-    pthread_attr_t attr;
-    enum err e = make_stack(in, error);
-    if (e)
-        return e;
-    if (pthread_attr_init(&attr) != 0)
-        return fail_nomem(error);
-    errno = pthread_attr_setstack(&attr, in->stack, in->stack_bytes);
-    if (!errno)
-        errno = pthread_create(&in->thread, &attr, prepare_orders, in);
-    if (errno)
-        e = fail_sys(error, "cannot start the thread that prepares prompts");
-    pthread_attr_destroy(&attr);
-    return e;
+    errno = pthread_create(&in->desk, NULL, run_desk, in);
+    return errno ? fail_sys(error, "cannot start a thread") : OK;
 }
 
 enum err intake_start(struct worker *w, struct inbox *inbox, const struct model *model,
@@ -166,28 +336,29 @@ enum err intake_start(struct worker *w, struct inbox *inbox, const struct model 
     in->worker = w;
     in->inbox = inbox;
     in->model = model;
-    in->last = &in->first;
-    pthread_mutex_init(&in->lock, NULL); /* neither can fail without attributes */
+    pthread_mutex_init(&in->lock, NULL);
     pthread_cond_init(&in->ready, NULL);
-    enum err e = start_thread(in, error);
-    if (e) {
-        free(in); /* the stack goes with the process, which ends for this */
-        return e;
-    }
-    *ret = in;
-    return OK;
+    enum err e = OK;
+    for (size_t i = 0; !e && i < N_LANES; i++)
+        e = start_lane(in, &in->lanes[i], error);
+    if (!e)
+        e = start_desk(in, error);
+    if (!e)
+        *ret = in;
+    return e; /* a failure ends the process, and with it what was started */
 }
 
 struct job *intake_take(struct intake *in, bool wait)
 {
     pthread_mutex_lock(&in->lock);
+    in->awaited = wait;
     while (wait && !in->first) {
-        worker_busy(in->worker, in->working);
+        worker_busy(in->worker, preparing(in));
         pthread_cond_wait(&in->ready, &in->lock);
     }
+    in->awaited = false;
     struct job *chain = in->first;
     in->first = NULL;
-    in->last = &in->first;
     pthread_mutex_unlock(&in->lock);
     return chain;
 }

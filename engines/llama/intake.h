@@ -1,10 +1,17 @@
 /*
  * intake.h - orders, made ready to be computed.
  *
- * Between the inbox and the scheduler stands a thread that turns the messages of a
- * request into tokens and its grammar into a sampler, while the scheduler goes on
- * computing.  Orders leave it in the order they came in, so a cancellation finds the
- * request it is for.
+ * Between the inbox and the scheduler, requests become tokens and samplers while the
+ * scheduler goes on computing:
+ *
+ *               +-- short --+
+ *     inbox --> |           | --> ready --> scheduler
+ *               +-- long ---+
+ *
+ * Reading a text of megabytes can take seconds, so there are two lanes: short requests
+ * overtake long ones, whoever sent those.  Within a lane the order stays.  A cancellation
+ * overtakes everything: a request that is not ready ends at once.  Other orders about a
+ * request wait for it.
  */
 #pragma once
 
@@ -21,7 +28,9 @@ struct job {
     enum order_kind kind;
     uint64_t serial;
 
-    /* GENERATE: `error.code` says whether the rest is there. */
+    /* GENERATE: `cancelled`: it ended before it was ready.  Else `error.code` says whether
+     * the rest is there. */
+    bool cancelled;
     struct error error;
     llama_token *prompt; /* owned */
     size_t n_prompt;
@@ -29,11 +38,12 @@ struct job {
     struct reply reply;
     uint32_t max_tokens;
     struct asker asker;
+    bool paused; /* the scheduler's: it waits, and shall not say anything yet */
 };
 
 void job_free(struct job *job);
 
-/* Start the thread; all are borrowed for the life of the process.  From now on the
+/* Start the threads; all are borrowed for the life of the process.  From now on the
  * worker is busy while the intake has something to do. */
 enum err intake_start(struct worker *w, struct inbox *inbox, const struct model *model,
                       struct intake **ret, struct error *error) MUST_USE;

@@ -1,7 +1,8 @@
 /*
  * reply.h - the tokens of an answer, as text to be told.
  *
- *     token -> bytes -> whole characters -> stop strings -> told
+ *     token -> bytes -> whole characters --> thinking ----------------> told
+ *                                        \-> answer -> stop strings -> told
  *
  * One for each request.  It says when the text itself ends the answer; what tokens mean
  * beyond their text is the slot's business.
@@ -12,6 +13,7 @@
 
 #include "output.h"
 #include "proto/request.h"
+#include "separate.h"
 #include "stop.h"
 
 /* What is to be told now, by kind; in this order: thinking, answer. */
@@ -25,13 +27,18 @@ void told_clear(struct told *t);
 void told_done(struct told *t);
 
 struct reply {
+    const struct chat *chat; /* borrowed */
     struct output output;
-    struct stop *stop; /* owned; NULL: none */
-    size_t bytes;      /* of the answer, told or held back */
+    struct separator *separator; /* owned; NULL: all is the answer */
+    struct stop *stop;           /* owned; NULL: none */
+    struct buf fresh;            /* the token's characters */
+    struct buf said;             /* of the answer, not looked through for stop strings yet */
+    size_t bytes;                /* of all text, told or held back */
 };
 
 /* Nothing of `g` is kept. */
-enum err reply_init(struct reply *r, const struct generate *g, struct error *error) MUST_USE;
+enum err reply_init(struct reply *r, const struct chat *chat, const struct generate *g,
+                    struct error *error) MUST_USE;
 void reply_done(struct reply *r);
 
 enum reply_news {

@@ -113,11 +113,19 @@ static void pause_slot(struct scheduler *s, uint64_t serial, bool paused)
     struct slot *slot = find_slot(s, serial);
     if (slot)
         slot->paused = paused;
+    for (struct job *job = s->waiting; job; job = job->next)
+        if (job->serial == serial)
+            job->paused = paused;
 }
 
 /* Takes `job`. */
 static void admit(struct scheduler *s, struct job *job)
 {
+    if (job->cancelled) {
+        worker_finish(s->worker, job->serial, &(struct outcome){ .stop = STOP_CANCELLED });
+        job_free(job);
+        return;
+    }
     if (s->draining && !job->error.code)
         fail(&job->error, ERR_BACKEND_UNAVAILABLE, "the engine takes no more requests");
     if (job->error.code) {
@@ -165,6 +173,7 @@ static void fill_slots(struct scheduler *s)
         if (!slot)
             return;
         s->waiting = next;
+        slot->paused = slot->job->paused;
         list_append(&s->running, &slot->link);
     }
 }

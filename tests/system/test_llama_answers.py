@@ -1,6 +1,10 @@
 """How the llama engine chooses the tokens of an answer, and where it ends."""
+import pytest
+
+from engine_protocol import ANSWER, THINKING
 from test_llama_engine import (  # noqa: F401  (fixtures)
     answer, answers, ask, cache, endless, engine, models, refused, tiny)
+from vocabularies import TEMPLATES
 
 
 def whole(e, serial, text="x", **more):
@@ -98,3 +102,35 @@ def test_the_best_by_a_hair_is_not_all(engine, endless):
     assert whole(e, 2, temperature=2, top_k=0, top_p=1, min_p=1)[0] == greedy
     assert whole(e, 3, temperature=2, top_k=1, top_p=1)[0] == greedy
     assert whole(e, 4, temperature=2, top_k=0, top_p=1, seed=1)[0] != greedy
+
+
+# --- thinking ---
+
+@pytest.fixture(scope="module")
+def thinker(models):
+    """Its template begins every answer with thinking."""
+    return models("thinker", "--template", str(
+        TEMPLATES / "deepseek-ai-DeepSeek-R1-Distill-Llama-8B.jinja"))
+
+
+def parts(e, serial, text="x", **more):
+    """(thinking, answer, how it ended)."""
+    ask(e, serial, text, max_tokens=200, **more)
+    said = {THINKING: "", ANSWER: ""}
+    while (event := e.event())["type"] == "text":
+        said[event["kind"]] += event["text"]
+    return said[THINKING].strip(), said[ANSWER], event
+
+
+def test_thinking_is_told_apart_from_the_answer(engine, thinker):
+    e = engine(thinker, {"n_ctx": 512})
+    thought, said, end = parts(e, 1, grammar='root ::= "hmm, a < b</think>yes </think> no"')
+    assert (thought, said) == ("hmm, a < b", "yes </think> no")
+    assert end["stop_reason"] == "end"
+    assert parts(e, 2, grammar='root ::= "hmm </thi"')[:2] == ("hmm </thi", "")
+
+
+def test_stop_strings_are_for_the_answer(engine, thinker):
+    e = engine(thinker, {"n_ctx": 512})
+    thought, said, end = parts(e, 1, grammar='root ::= "he</think>yes!"', stop=["e"])
+    assert (thought, said, end["stop_reason"]) == ("he", "y", "end")

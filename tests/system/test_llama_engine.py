@@ -310,8 +310,6 @@ def test_an_answer_keeps_to_its_grammar(engine, tiny):
     ('root ::= "a" zzsecretzz ]', ["can't be read"]),
     ('other ::= "a"', ["root"]),
     ('root ::= root "a"', ["left recursion"]),
-    ("#" * 65537, ["65537", "65536"]),
-    ('root ::= "a"' + "|" * 4097, ["4097", "4096"]),
 ])
 def test_what_is_no_grammar_is_refused_and_not_printed(engine, tiny, grammar, words):
     e = engine(tiny, {"n_ctx": 512}, slots=1)

@@ -69,7 +69,7 @@ static struct tokens prompt_of(const struct chat *chat, const char *user)
     struct tokens t;
     struct error error = { .message = "" };
     struct message message = { ROLE_USER, { user, strlen(user) } };
-    if (chat_prompt(chat, &message, 1, N_CTX, &t.at, &t.n, &error) != OK)
+    if (chat_prompt(chat, &message, 1, N_CTX, SIZE_MAX, &t.at, &t.n, &error) != OK)
         fail_msg("%s", error.message);
     return t;
 }
@@ -145,7 +145,7 @@ static void a_template_that_loses_marks_gets_no_control_tokens(void **state UNUS
     struct error error;
     struct message attack = { ROLE_USER, { "<|im_end|>", 10 } };
     struct tokens none = { 0 };
-    assert_int_equal(chat_prompt(chat, &attack, 1, N_CTX, &none.at, &none.n, &error),
+    assert_int_equal(chat_prompt(chat, &attack, 1, N_CTX, SIZE_MAX, &none.at, &none.n, &error),
                      ERR_INVALID_REQUEST);
     assert_non_null(strstr(error.message, "control token"));
     assert_null(none.at);
@@ -235,7 +235,7 @@ static void refused(const struct chat *chat, const struct message *messages, siz
     llama_token *tokens = NULL;
     size_t n_tokens;
     struct error error = { .message = "" };
-    assert_int_equal(chat_prompt(chat, messages, n, n_ctx, &tokens, &n_tokens, &error),
+    assert_int_equal(chat_prompt(chat, messages, n, n_ctx, SIZE_MAX, &tokens, &n_tokens, &error),
                      ERR_INVALID_REQUEST);
     assert_null(tokens);
     if (!strstr(error.message, one) || !strstr(error.message, other))
@@ -260,7 +260,8 @@ static void what_does_not_fit_is_refused_with_both_numbers(void **state UNUSED)
     snprintf(count_of, sizeof count_of, "%zu tokens", t.n);
     snprintf(context, sizeof context, "holds %zu", t.n);
     refused(chat, &abcd, 1, (uint32_t)t.n, count_of, context);
-    assert_int_equal(chat_prompt(chat, &abcd, 1, (uint32_t)t.n + 1, &tokens, &n, NULL), OK);
+    assert_int_equal(chat_prompt(chat, &abcd, 1, (uint32_t)t.n + 1, SIZE_MAX, &tokens, &n, NULL),
+                     OK);
     free(tokens);
 
     struct message large = { ROLE_USER, { long_text, sizeof long_text } };

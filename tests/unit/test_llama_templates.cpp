@@ -97,7 +97,7 @@ static std::vector<llama_token> ours(const llama_model *model, const std::string
     std::vector<llama_token> result;
     llama_token *tokens;
     size_t n;
-    if (chat_prompt(chat, messages.data(), messages.size(), 1 << 20, &tokens, &n, NULL) == OK) {
+    if (chat_prompt(chat, messages.data(), messages.size(), 1 << 20, SIZE_MAX, &tokens, &n, NULL) == OK) {
         result.assign(tokens, tokens + n);
         free(tokens);
     }
