@@ -394,6 +394,7 @@ static void what_is_for_later_takes_no_place_of_others(void **state UNUSED)
     assert_true(squeeze_in("-Ca", 13)); /* for one of its kind */
     assert_int_equal(count("A"), 11);
     assert_int_equal(count("C"), 1);
+    assert_false(squeeze_in("-Aa", 13)); /* who has its share takes none of that kind, either */
 }
 
 int main(void)
