@@ -220,7 +220,7 @@ def test_rotation(start, tmp):
         (tmp / f"inferd.ndjson.{i}").write_text(f'{{"generation":{i}}}\n')
     os.chmod(tmp, 0o700)
     start("--log-dir", tmp)
-    until(lambda: log.exists() and log.stat().st_size < MIB, "a new file")
+    until(lambda: log.exists() and 0 < log.stat().st_size < MIB, "a new file")
     assert lines(log)[0]["msg"] == "daemon_started"
     assert (tmp / "inferd.ndjson.1").read_bytes().startswith(b'{"old":true}')
     assert lines(tmp / "inferd.ndjson.2") == [{"generation": 1}]
