@@ -147,6 +147,9 @@ static void show(struct output *out, const json_t *reply)
                   text(reply, "version"), words_seconds((uint64_t)uptime).text);
     output_printf(out, "%-12s %lld waiting, room for %lld\n", "queue", number(reply, "waiting"),
                   number(reply, "queue_depth"));
+    if (number(reply, "suspects") > 0)
+        output_printf(out, "%-12s %lld may have killed an engine and run alone; %lld are refused\n",
+                      "suspects", number(reply, "suspects"), number(reply, "suspects_refused"));
     show_totals(out, json_object_get(reply, "totals"));
     size_t i;
     json_t *backend;

@@ -157,8 +157,8 @@ struct submission {
 };
 
 /*
- * Queue a request; its encoded order is taken, on failure too.  The sink hears of it
- * only after the call has returned OK, and until done(), failed() or core_abandon().
+ * Queue a request; its encoded order is taken, on failure too.  The sink hears of it after
+ * `ret` was set, perhaps within the call, and until done(), failed() or core_abandon().
  * What was not queued is not reported.  Another caller's request may fail for it, with
  * ERR_QUEUE_FULL; see queue.h.
  *

@@ -53,13 +53,31 @@ static struct suspect *find(struct poison *p, const struct fingerprint *print)
     return NULL;
 }
 
+static bool is_refused(const struct suspect *s)
+{
+    return s->deaths_alone >= DEATHS_ALONE_MAX;
+}
+
 enum verdict poison_judge(struct poison *p, const struct fingerprint *print, int64_t now_ms)
 {
     forget_old(p, now_ms);
     const struct suspect *s = find(p, print);
     if (!s)
         return POISON_NONE;
-    return s->deaths_alone < DEATHS_ALONE_MAX ? POISON_SUSPECT : POISON_REFUSED;
+    return is_refused(s) ? POISON_REFUSED : POISON_SUSPECT;
+}
+
+struct poison_counts poison_count(const struct poison *p, int64_t now_ms)
+{
+    struct poison_counts counts = { 0 };
+    for (size_t i = 0; i < p->n; i++) {
+        const struct suspect *s = &p->suspects[i];
+        if (now_ms - s->died_ms >= SUSPECT_MS)
+            continue;
+        counts.suspects++;
+        counts.refused += is_refused(s);
+    }
+    return counts;
 }
 
 void poison_accuse(struct poison *p, const struct fingerprint *print, bool alone, int64_t now_ms)

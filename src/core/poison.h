@@ -61,5 +61,11 @@ enum verdict poison_judge(struct poison *p, const struct fingerprint *print, int
  * (`alone`). */
 void poison_accuse(struct poison *p, const struct fingerprint *print, bool alone, int64_t now_ms);
 
+/* How many there are at `now_ms`, and how many of them are refused. */
+struct poison_counts {
+    size_t suspects, refused;
+};
+struct poison_counts poison_count(const struct poison *p, int64_t now_ms);
+
 /* It came through alone. */
 void poison_clear(struct poison *p, const struct fingerprint *print);

@@ -306,6 +306,7 @@ void journal_request(struct journal *j, const struct report *r)
         record_number(&line, "serial", (int64_t)r->serial);
     record_text(&line, "surface", r->origin.surface);
     record_peer(&line, r->origin.caller->uid, r->origin.pid, r->origin.caller->label);
+    record_number(&line, "caller", (int64_t)r->origin.caller->number);
     record_text(&line, "backend", r->backend);
     record_text(&line, "kind", r->kind);
     if (r->end == REPORT_DONE)

@@ -166,12 +166,15 @@ static enum err list_requests(struct stats *s, const struct core *core)
 enum err stats_reply(struct buf *out, const struct core *core, const struct accounting *books,
                      const struct journal *journal, enum lifecycle life, struct error *error)
 {
+    struct poison_counts poison = poison_count(&core->poison, clock_ms());
     struct stats s = {
         .version = INFERD_VERSION,
         .state = lifecycle_name(life),
         .uptime_seconds = (double)(clock_ms() - books->since_ms) / 1000,
         .queue_depth = core->queue_depth,
         .waiting = core->queue.requests.len,
+        .suspects = poison.suspects,
+        .refused = poison.refused,
         .log_works = journal_works(journal),
         .log_lost = journal_lost(journal),
         .totals = totals_of(&books->all),

@@ -221,6 +221,8 @@ static void put_stats(struct pen *p, const struct stats *s)
     pen_count(p, "queue_depth", s->queue_depth);
     PUT_LIST(p, "requests", put_request, s->requests, s->n_requests);
     pen_text(p, "state", s->state);
+    pen_count(p, "suspects", s->suspects);
+    pen_count(p, "suspects_refused", s->refused);
     put_totals(p, "totals", &s->totals, true);
     pen_text(p, "type", "reply");
     pen_fraction(p, "uptime_seconds", s->uptime_seconds);

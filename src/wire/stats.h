@@ -77,6 +77,8 @@ struct stats {
     double uptime_seconds;
     size_t queue_depth;
     size_t waiting;
+    size_t suspects;   /* requests that run alone, since their engine died */
+    size_t refused;    /* of those, the ones that do not run any more */
     bool log_works;    /* the activity log is being written */
     uint64_t log_lost; /* lines of it that nobody will read */
     struct stats_totals totals;

@@ -58,7 +58,9 @@ def test_it_is_nothing_against_the_backend(start):
     with d.client() as c:
         c.ask("1", "say hi")
         assert c.answer("1") == "hi"
-    (b,) = stats(d)["backends"]
+    s = stats(d)
+    assert (s["suspects"], s["suspects_refused"]) == (1, 1)
+    (b,) = s["backends"]
     assert (b["deaths"], b["breaker"]) == (3, "closed")
 
 

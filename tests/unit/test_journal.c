@@ -55,7 +55,7 @@ static void assert_number(const json_t *line, const char *name, long long want)
     assert_int_equal(json_integer_value(json_object_get(line, name)), want);
 }
 
-static struct caller known = { .uid = 1000, .label = (char *)"/bin/a" };
+static struct caller known = { .uid = 1000, .number = 3, .label = (char *)"/bin/a" };
 static struct caller unknown = { .uid = (uid_t)-1, .label = (char *)"" };
 
 static struct report answered(const char *surface)
@@ -83,6 +83,7 @@ static void an_answer_on_v1_has_its_plain_name(void **state UNUSED)
     assert_member(line, "msg", "request_done");
     assert_member(line, "stop_reason", "Length");
     assert_member(line, "peer_exe", "/bin/a");
+    assert_number(line, "caller", 3);
     assert_number(line, "prompt_tokens", 10);
     assert_number(line, "completion_tokens", 5);
     assert_true(json_real_value(json_object_get(line, "first_token_ms")) == 3.456);

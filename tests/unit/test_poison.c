@@ -121,6 +121,22 @@ static void of_too_many_the_oldest_are_forgotten(void **state UNUSED)
     assert_int_equal(poison.n, SUSPECTS_MAX);
 }
 
+static void they_are_counted(void **state UNUSED)
+{
+    accuse("a", false, 0);
+    accuse("b", true, 10);
+    accuse("b", true, 20);
+    accuse("c", true, 30);
+    struct poison_counts counts = poison_count(&poison, 30);
+    assert_int_equal(counts.suspects, 3);
+    assert_int_equal(counts.refused, 1);
+    counts = poison_count(&poison, SUSPECT_MS);
+    assert_int_equal(counts.suspects, 2);
+    counts = poison_count(&poison, SUSPECT_MS + 20);
+    assert_int_equal(counts.suspects, 1);
+    assert_int_equal(counts.refused, 0);
+}
+
 static void a_fingerprint_is_of_this_start(void **state UNUSED)
 {
     struct fingerprint before = print_of("a"), again = print_of("a"), other = print_of("b");
@@ -136,10 +152,15 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup(name, set_up)
     const struct CMUnitTest tests[] = {
-        TEST(nobody_is_a_suspect_at_first),          TEST(all_that_were_there_are_suspects),
-        TEST(who_comes_through_alone_is_none),       TEST(twice_alone_is_enough),
-        TEST(any_number_of_times_in_company_is_not), TEST(after_an_hour_all_is_forgotten),
-        TEST(the_hour_begins_with_its_last_engine),  TEST(of_too_many_the_oldest_are_forgotten),
+        TEST(nobody_is_a_suspect_at_first),
+        TEST(all_that_were_there_are_suspects),
+        TEST(who_comes_through_alone_is_none),
+        TEST(twice_alone_is_enough),
+        TEST(any_number_of_times_in_company_is_not),
+        TEST(after_an_hour_all_is_forgotten),
+        TEST(the_hour_begins_with_its_last_engine),
+        TEST(of_too_many_the_oldest_are_forgotten),
+        TEST(they_are_counted),
         TEST(a_fingerprint_is_of_this_start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
