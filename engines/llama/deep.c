@@ -2,7 +2,8 @@
  * deep.c - see deep.h.
  *
  * At most a quarter of the machine's memory: a hostile text may use all of a stack, and
- * there are two.  A page at the end lets a miscalculation end the process, not its data.
+ * there are two.  Where the process's memory is limited, address space counts, too: then a
+ * sixteenth of that.  A page at the end lets a miscalculation end the process, not its data.
  */
 #include "deep.h"
 
@@ -10,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define STACK_LEAST ((size_t)64 * 1024 * 1024)
@@ -18,7 +20,10 @@
 
 static size_t most_bytes(void)
 {
+    struct rlimit limit;
     size_t memory = (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE) / 4;
+    if (getrlimit(RLIMIT_DATA, &limit) == 0 && limit.rlim_cur / 16 < memory)
+        memory = limit.rlim_cur / 16;
     if (memory > STACK_MOST)
         return STACK_MOST;
     return memory < STACK_LEAST ? STACK_LEAST : memory;

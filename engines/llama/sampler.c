@@ -11,7 +11,8 @@
  * the same chances then as if the grammar had come first.  Otherwise the grammar looks at
  * the best few hundred, and at all only if what it left of these may not be what counts.
  *
- * Telling a grammar that a token was taken which it does not allow would end the process,
+ * A grammar that is ambiguous in more ways with every token takes twice as long for each:
+ * others would wait for it, so that ends the request.  Telling a grammar that a token was taken which it does not allow would end the process,
  * so nothing impossible is ever chosen.
  */
 #include "sampler.h"
@@ -21,12 +22,14 @@
 #include <sys/random.h>
 
 #include "base/clock.h"
+#include "grammar.h"
 #include "quiet.h"
 #include "select.h"
 
 enum {
     TOP_K_SCAN_MAX = 1024, /* beyond it, sorting everything is no slower */
     GRAMMAR_LOOKS_AT = 512,
+    GRAMMAR_STEP_US = 1000 * 1000, /* what it may take for one token */
 };
 
 /* Below this, dividing by the temperature overflows before it changes anything. */
@@ -65,14 +68,14 @@ static uint32_t seed_of(const struct generate *g)
     return seed == LLAMA_DEFAULT_SEED ? 0 : seed;
 }
 
-/* What llama.cpp says of a grammar, as one line; it goes on with the grammar itself. */
+/* What llama.cpp says of a grammar that was fine until here, as one line; it goes on with
+ * the grammar itself. */
 static enum err refuse_grammar(const struct hearsay *said, struct error *error)
 {
     static const char before[] = "error parsing grammar: ";
     const char *what = strstr(said->text, before);
     if (!what)
-        return fail(error, ERR_INVALID_REQUEST,
-                    "the grammar can't be used: it needs a rule 'root' and no left recursion");
+        return fail(error, ERR_INVALID_REQUEST, "the grammar can't be used by this model");
     what += strlen(before);
     size_t len = strcspn(what, "\n");
     return fail(error, ERR_INVALID_REQUEST, "the grammar can't be read: %.*s",
@@ -84,6 +87,9 @@ static enum err add_grammar(struct sampler *s, const struct llama_vocab *vocab,
 {
     if (grammar.len == 0)
         return OK;
+    enum err e = grammar_check(grammar, error);
+    if (e)
+        return e;
     CLEANUP(free_ptr) char *text = strndup(grammar.at, grammar.len);
     if (!text)
         return fail_nomem(error);
@@ -331,12 +337,22 @@ static llama_token choose_allowed(const struct sampler *s, const float *logits,
 
 /* --- a token ---------------------------------------------------------------------- */
 
-static void accept(struct sampler *s, llama_token token)
+static void remember(struct penalties *p, llama_token token)
 {
-    struct penalties *p = &s->penalties;
     p->recent[p->n_taken++ % PENALTY_TOKENS] = token;
-    if (s->grammar)
-        llama_sampler_accept(s->grammar, token);
+}
+
+/* The token, if the grammar allows it, or one that it does. */
+static enum err heed_grammar(struct sampler *s, const float *logits, llama_token_data *scratch,
+                             llama_token *token, struct error *error)
+{
+    if (!grammar_allows(s, *token))
+        *token = choose_allowed(s, logits, scratch);
+    if (*token == LLAMA_TOKEN_NULL)
+        return fail(error, ERR_INVALID_REQUEST,
+                    "the grammar can't go on: none of the model's tokens fits");
+    llama_sampler_accept(s->grammar, *token);
+    return OK;
 }
 
 enum err sampler_next(struct sampler *s, float *logits, llama_token_data *scratch, llama_token *ret,
@@ -349,13 +365,17 @@ enum err sampler_next(struct sampler *s, float *logits, llama_token_data *scratc
     llama_token token = choose(s, &candidates);
     if (token == LLAMA_TOKEN_NULL)
         return fail(error, ERR_INTERNAL, "the model computed no finite number; it may be damaged");
-    if (s->grammar && !grammar_allows(s, token)) {
-        token = choose_allowed(s, logits, scratch);
-        if (token == LLAMA_TOKEN_NULL)
+    if (s->grammar) {
+        int64_t began = clock_us();
+        enum err e = heed_grammar(s, logits, scratch, &token, error);
+        if (e)
+            return e;
+        if (clock_us() - began > GRAMMAR_STEP_US)
             return fail(error, ERR_INVALID_REQUEST,
-                        "the grammar can't go on: none of the model's tokens fits");
+                        "the grammar leaves too many ways to go on: more than %d ms for a token",
+                        GRAMMAR_STEP_US / 1000);
     }
-    accept(s, token);
+    remember(&s->penalties, token);
     *ret = token;
     return OK;
 }

@@ -20,7 +20,7 @@ enum { PENALTY_TOKENS = 64 };
 /*
  * `vocab` is borrowed; nothing of `g` is.
  *
- * ERR_INVALID_REQUEST  the grammar is too large, or none; logit_bias names a token that
+ * ERR_INVALID_REQUEST  the grammar is none, or one that we can't live with; logit_bias names a token that
  *                      the model does not have
  */
 enum err sampler_new(const struct llama_vocab *vocab, const struct generate *g,
@@ -32,7 +32,7 @@ void sampler_free(struct sampler *s);
  * changed.  `scratch` has room for the whole vocabulary and may be shared by all samplers
  * of a thread.
  *
- * ERR_INVALID_REQUEST  the grammar allows none of the model's tokens here
+ * ERR_INVALID_REQUEST  the grammar allows none of the model's tokens here, or takes too long
  * ERR_INTERNAL         the model computed what is no number
  */
 enum err sampler_next(struct sampler *s, float *logits, llama_token_data *scratch, llama_token *ret,

@@ -365,6 +365,27 @@ static void a_grammar_without_a_way_on_ends_the_request(void **state_ UNUSED)
     sampler_free(s);
 }
 
+/* Each token doubles the ways in which the text can be meant. */
+static void a_grammar_that_takes_too_long_ends_the_request(void **state_ UNUSED)
+{
+    struct generate g = with_grammar("root ::= \"a\" root \"x\" | \"a\" root \"y\" | \"a\"");
+    struct logit_bias bias = { 64, 100 }; /* a */
+    struct error error = { .message = "" };
+    llama_token token = LLAMA_TOKEN_NULL;
+    g.logit_bias = &bias;
+    g.n_logit_bias = 1;
+    struct sampler *s = sampler_for(&g);
+    enum err e = OK;
+    for (int i = 0; i < 100 && !e; i++) {
+        compute_logits(1);
+        e = sampler_next(s, logits, scratch, &token, &error);
+        assert_int_equal(token, 64);
+    }
+    assert_int_equal(e, ERR_INVALID_REQUEST);
+    assert_non_null(strstr(error.message, "too many ways"));
+    sampler_free(s);
+}
+
 static void what_a_model_does_not_have_is_refused(void **state_ UNUSED)
 {
     struct generate g = plain();
@@ -418,6 +439,7 @@ int main(void)
         cmocka_unit_test(the_best_that_a_grammar_allows_is_the_plain_chains),
         cmocka_unit_test(nothing_leaves_a_grammar),
         cmocka_unit_test(a_grammar_without_a_way_on_ends_the_request),
+        cmocka_unit_test(a_grammar_that_takes_too_long_ends_the_request),
         cmocka_unit_test(what_a_model_does_not_have_is_refused),
     };
     llama_log_set(NULL, NULL);
