@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from daemon import FACTOR, SCRIPTED, alive, until
+from daemon import BIN, FACTOR, SCRIPTED, alive, until
 
 DEATHS = [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT]
 
@@ -160,6 +160,28 @@ def test_an_engine_that_cannot_be_started_now_is_started_later(start):
     c.ask("1", "say hi")
     resource.prlimit(d.pid, resource.RLIMIT_NOFILE, limits)
     assert c.answer("1") == "hi"
+    assert "has failed" not in d.stderr()
+
+
+@pytest.mark.skipif(not (BIN / "inferd-fetch").exists(), reason="this build fetches nothing")
+def test_a_fetch_that_cannot_be_started_now_is_started_later(start, tmp):
+    d = start()
+    admin = d.admin()
+    admin.await_status("ready")
+    d.configure({"models_home": str(tmp / "models"), "backends": [SCRIPTED, {
+        "kind": "llamacpp", "name": "far", "model": {
+            "name": "far", "sha256": "0" * 64, "source_url": "https://127.0.0.1:1/far.gguf"}}]})
+    used = {int(fd) for fd in os.listdir(f"/proc/{d.pid}/fd")}
+    free = [fd for fd in range(1024) if fd not in used]
+    limits = resource.prlimit(d.pid, resource.RLIMIT_NOFILE)
+    # One is left: for reading the configuration, but not for a pair of sockets.
+    resource.prlimit(d.pid, resource.RLIMIT_NOFILE, (free[0] + 1, limits[1]))
+    assert admin.order("reload")["ok"]
+    for _ in range(3):
+        admin.order("stats")
+    assert "Failed to connect" not in d.stderr()
+    resource.prlimit(d.pid, resource.RLIMIT_NOFILE, limits)
+    until(lambda: "Failed to connect" in d.stderr(), "nobody is there, as it finds out now")
     assert "has failed" not in d.stderr()
 
 
