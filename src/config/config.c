@@ -14,7 +14,7 @@
 #include "config/source.h"
 
 enum {
-    ACTIVE_PERMITS = 1,
+    ACTIVE_PERMITS = 4,
     QUEUE_DEPTH = 10,
     READY_TIMEOUT_SECS = 30,
     DRAIN_TIMEOUT_SECS = 8,

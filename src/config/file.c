@@ -1,7 +1,7 @@
 /*
  * file.c - the configuration file.
  *
- *     { "active_permits": 1, "queue_depth": 10,
+ *     { "active_permits": 4, "queue_depth": 10,
  *       "backends": [
  *         { "kind": "llamacpp", "name": "main",
  *           "model": { "name": "a", "sha256": "...", "source_url": "https://..." } },

@@ -117,7 +117,7 @@ static const struct flag table[] = {
     TEXT("allow-gid", "INFERD_ALLOW_GID", "N,...", allow_gids,
          "serve users of these groups, too"),
     NUMBER("active-permits", "INFERD_ACTIVE_PERMITS", active_permits, 1, 1024,
-           "requests that run at a time per backend (default 1)"),
+           "requests that run at a time per backend (default 4)"),
     NUMBER("queue-depth", "INFERD_QUEUE_DEPTH", queue_depth, 0, 1000000,
            "requests that wait beyond those (default 10)"),
     NUMBER("connections-per-caller", "INFERD_CONNECTIONS_PER_CALLER", connections_per_caller, 1,

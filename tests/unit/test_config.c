@@ -109,7 +109,7 @@ static void what_a_file_does_not_say_has_its_default(void **state UNUSED)
     assert_int_equal(findings.n, 0);
     assert_int_equal(config.queue_depth, 10);
     assert_int_equal(config.connections_per_caller, 1024);
-    assert_int_equal(config.active_permits, 1);
+    assert_int_equal(config.active_permits, 4);
     assert_int_equal(config.ready_timeout_secs, 30);
     assert_int_equal(config.drain_timeout_secs, 8);
     assert_int_equal(config.write_timeout_secs, 60);
@@ -117,7 +117,7 @@ static void what_a_file_does_not_say_has_its_default(void **state UNUSED)
     assert_true(config.auto_pull);
     assert_null(config.models_home);
     assert_int_equal(config.n_backends, 1);
-    assert_int_equal(config.backends[0].slots, 1);
+    assert_int_equal(config.backends[0].slots, 4);
     assert_false(config.builtin);
 }
 
@@ -146,7 +146,7 @@ static void null_is_as_good_as_absent(void **state UNUSED)
     fine("{\"models_home\":null,\"model\":null,\"queue_depth\":null,\"listen\":null,"
          "\"backends\":[{\"kind\":\"mock\",\"name\":\"a\",\"slots\":null}]}");
     assert_int_equal(config.queue_depth, 10);
-    assert_int_equal(config.backends[0].slots, 1);
+    assert_int_equal(config.backends[0].slots, 4);
 }
 
 static void a_flag_goes_before_the_file(void **state UNUSED)
