@@ -1,4 +1,6 @@
 """What was computed before is used again, by those who may, and changes no answer."""
+import random
+
 import pytest
 
 from engine_protocol import Engine, generate
@@ -22,16 +24,30 @@ def said(e, serial, question, system=SYSTEM, **more):
     return "".join(texts), end
 
 
-@pytest.fixture(scope="module")
-def alone(endless, cache):
+def answers_alone(model, cache):
     """The answers of an engine that shares nothing."""
-    with Engine(LLAMA, model=endless) as e:
+    with Engine(LLAMA, model=model) as e:
         ready = e.load({"threads": 1, "prefix_sharing": "off"}, slots=1, cache_dir=str(cache))[-1]
         assert ready["prefixes"] == "off" and ready["kv"] == "streams"
         ends = [said(e, s, q) for s, q in enumerate(QUESTIONS, 1)]
     assert all(end["cached_tokens"] == 0 for _, end in ends)
-    assert len({text for text, _ in ends}) > 12, "the model does not mind what it is asked"
+    assert len({text for text, _ in ends}) > 8, "the model does not mind what it is asked"
     return [text for text, _ in ends]
+
+
+@pytest.fixture(scope="module")
+def alone(endless, cache):
+    return answers_alone(endless, cache)
+
+
+@pytest.fixture(scope="module", params=["all", "window", "state"])
+def kind(request, models, cache):
+    """(its memory, a model that has it, its answers alone).  The seed is one with which no two
+    tokens are so close that sums in another order choose another."""
+    seed = {"all": "0", "window": "0", "state": "1"}[request.param]
+    model = models(request.param, "--end-tokens", "unreachable", "--type", "f32", "--scale", "8",
+                   "--seed", seed, "--memory", request.param)
+    return request.param, model, answers_alone(model, cache)
 
 
 def test_a_second_prompt_starts_where_it_differs(engine, endless, alone):
@@ -65,8 +81,9 @@ def test_a_conversation_goes_on_from_its_last_answer(engine, models):
     assert more["cached_tokens"] >= end["prompt_tokens"] + end["completion_tokens"] - 1
 
 
-def test_prompts_that_arrive_together_read_once_what_they_share(engine, endless, alone):
-    e = engine(endless, {"n_ctx": 512}, slots=16)
+def test_prompts_that_arrive_together_read_once_what_they_share(engine, kind):
+    _, model, alone = kind
+    e = engine(model, {"n_ctx": 512}, slots=16)
     for s, q in enumerate(QUESTIONS, 1):
         say(e, s, q)
     got = answers(e, range(1, 17))
@@ -135,6 +152,18 @@ def test_more_prompts_than_slots_take_turns_without_reading_again(engine, endles
             assert end["cached_tokens"] == end["prompt_tokens"] - 1, (turn, i)
 
 
+def test_each_memory_says_what_it_can_use(engine, kind):
+    memory, model, alone = kind
+    e = engine(model, slots=1)
+    ends = [said(e, s, QUESTIONS[s]) for s in range(1, 4)]
+    assert [text for text, _ in ends] == alone[1:4]
+    cached = [end["cached_tokens"] > len(SYSTEM) for _, end in ends]
+    # A state can't be taken back: where the second one differs, a copy is kept for the third.
+    assert cached == [False, memory != "state", True]
+    goes_on = said(e, 9, QUESTIONS[3])[1]
+    assert goes_on["cached_tokens"] > len(SYSTEM)
+
+
 def test_without_memory_beside_the_context_only_that_is_used(engine, endless):
     e = engine(endless, {"n_ctx": 512, "prefix_cache_mib": 0}, slots=1)
     said(e, 1, "x", "a" * 200)
@@ -152,11 +181,12 @@ def test_a_longer_answer_that_is_left_for_a_shorter_one_is_not_lost(engine, endl
     assert again[1]["cached_tokens"] == long["prompt_tokens"] - 1
 
 
-def test_answers_do_not_depend_on_who_was_there_before(engine, endless, alone):
+@pytest.mark.parametrize("mib", [512, 0])
+def test_answers_do_not_depend_on_who_was_there_before(engine, kind, mib):
     """Joins, leaves and gaps between those that run, in an order that nobody chose."""
-    import random
+    _, model, alone = kind
     rng = random.Random(7)
-    e = engine(endless, {"n_ctx": 512}, slots=5)
+    e = engine(model, {"n_ctx": 512, "prefix_cache_mib": mib}, slots=5)
     want, got, left, serial = {}, {}, 0, 0
     while serial < 120 or left:
         while left < 7 and serial < 120:

@@ -146,6 +146,22 @@ static enum err take_end_tokens(const struct flag *f, const char *value, struct 
     return OK;
 }
 
+static enum err take_memory(const struct flag *f, const char *value, struct options *o,
+                            struct error *error)
+{
+    static const char *const names[] = {
+        [KEEP_ALL] = "all",
+        [KEEP_WINDOW] = "window",
+        [KEEP_STATE] = "state",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (strcmp(value, names[i]) == 0) {
+            o->shape.keeping = (enum keeping)i;
+            return OK;
+        }
+    return fail(error, ERR_CONFIG, "%s is '%s'; all, window or state is needed", f->name, value);
+}
+
 static void use_preset(struct options *o, const struct preset *p)
 {
     o->vocab = p->vocab;
@@ -181,6 +197,8 @@ static const struct flag flags[] = {
     { "--kv-heads", "N", "heads of keys and values", COUNT(kv_heads, 1, 1024) },
     { "--ffn", "N", "width of the feed-forward part", COUNT(ffn, 1, 131072) },
     { "--context", "N", "training context, in tokens", COUNT(context, 1, INT32_MAX) },
+    { "--memory", "KIND", "what layers keep: all, or every other a window or a state",
+      .take = take_memory },
     { "--type", "TYPE", "f32, f16 or q8_0", .take = take_type },
     { "--scale", "X", "how far the logits lie apart (standard deviation; default 1)",
       .take = take_scale },

@@ -6,7 +6,17 @@
 #include <ggml.h>
 #include <stdint.h>
 
+/* What a model keeps of the tokens before. */
+enum keeping {
+    KEEP_ALL,    /* their keys and values: architecture llama */
+    KEEP_WINDOW, /* every other layer only those of the last WINDOW: granite_swa */
+    KEEP_STATE,  /* every other layer a state that is written over: lfm2 */
+};
+
+enum { WINDOW = 64 };
+
 struct shape {
+    enum keeping keeping;
     uint32_t layers;
     uint32_t width; /* features per position */
     uint32_t heads;

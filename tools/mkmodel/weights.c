@@ -39,10 +39,15 @@
 #define SHARP  2.0f
 #define LISTEN 2.0f
 
-enum { CHUNK_FLOATS = 1 << 18 };
+enum {
+    CHUNK_FLOATS = 1 << 18,
+    GGUF_KEY_MAX = 128,
+    LAYERS_MOST = 1000,
+};
 
 enum kind {
     NORM,     /* ones */
+    FILTER,   /* over the last tokens, for each feature */
     EMBED,    /* a row per token */
     INNER,    /* reads the residual stream */
     RESIDUAL, /* writes it */
@@ -69,7 +74,11 @@ static void plan_done(struct plan *p)
     free(p->tensors);
 }
 
-enum { PER_LAYER = 9, AROUND = 3 };
+enum {
+    PER_LAYER_MOST = 11,
+    AROUND = 3,
+    FILTER_TOKENS = 3, /* the state of a layer is two of them */
+};
 
 static void add(struct plan *p, enum kind kind, uint32_t row, uint32_t rows, float gain,
                 const char *name, ...) PRINTF(6, 7);
@@ -86,16 +95,45 @@ static void add(struct plan *p, enum kind kind, uint32_t row, uint32_t rows, flo
     va_end(args);
 }
 
-static void add_layer(struct plan *p, const struct shape *s, uint32_t i)
+/* Every other layer is one that keeps less. */
+static bool keeps_less(const struct shape *s, uint32_t layer)
 {
-    uint32_t kv = s->width / s->heads * s->kv_heads;
-    float share = 1 / sqrtf(2 * (float)s->layers);
+    return s->keeping != KEEP_ALL && layer % 2 == 0;
+}
 
-    add(p, NORM, s->width, 1, 0, "blk.%u.attn_norm.weight", i);
+static void add_attention(struct plan *p, const struct shape *s, uint32_t i, float share)
+{
+    uint32_t head = s->width / s->heads;
+    uint32_t kv = head * s->kv_heads;
+
     add(p, INNER, s->width, s->width, SHARP, "blk.%u.attn_q.weight", i);
     add(p, INNER, s->width, kv, SHARP, "blk.%u.attn_k.weight", i);
     add(p, INNER, s->width, kv, 1, "blk.%u.attn_v.weight", i);
     add(p, RESIDUAL, s->width, s->width, LISTEN * share, "blk.%u.attn_output.weight", i);
+    if (s->keeping == KEEP_WINDOW)
+        add(p, NORM, s->heads, 1, 0, "blk.%u.attn_sinks.weight", i);
+    if (s->keeping == KEEP_STATE) {
+        add(p, NORM, head, 1, 0, "blk.%u.attn_q_norm.weight", i);
+        add(p, NORM, head, 1, 0, "blk.%u.attn_k_norm.weight", i);
+    }
+}
+
+static void add_state(struct plan *p, const struct shape *s, uint32_t i, float share)
+{
+    add(p, FILTER, FILTER_TOKENS, s->width, 1, "blk.%u.shortconv.conv.weight", i);
+    add(p, INNER, s->width, 3 * s->width, 1, "blk.%u.shortconv.in_proj.weight", i);
+    add(p, RESIDUAL, s->width, s->width, LISTEN * share, "blk.%u.shortconv.out_proj.weight", i);
+}
+
+static void add_layer(struct plan *p, const struct shape *s, uint32_t i)
+{
+    float share = 1 / sqrtf(2 * (float)s->layers);
+
+    add(p, NORM, s->width, 1, 0, "blk.%u.attn_norm.weight", i);
+    if (s->keeping == KEEP_STATE && keeps_less(s, i))
+        add_state(p, s, i, share);
+    else
+        add_attention(p, s, i, share);
     add(p, NORM, s->width, 1, 0, "blk.%u.ffn_norm.weight", i);
     add(p, INNER, s->width, s->ffn, 1, "blk.%u.ffn_gate.weight", i);
     add(p, INNER, s->width, s->ffn, 1, "blk.%u.ffn_up.weight", i);
@@ -105,13 +143,14 @@ static void add_layer(struct plan *p, const struct shape *s, uint32_t i)
 static enum err plan_make(struct plan *p, const struct shape *s, uint32_t n_tokens,
                           struct error *error)
 {
-    p->tensors = calloc((size_t)s->layers * PER_LAYER + AROUND, sizeof *p->tensors);
+    p->tensors = calloc((size_t)s->layers * PER_LAYER_MOST + AROUND, sizeof *p->tensors);
     if (!p->tensors)
         return fail_nomem(error);
     add(p, EMBED, s->width, n_tokens, sqrtf((float)s->width), "token_embd.weight");
     for (uint32_t i = 0; i < s->layers; i++)
         add_layer(p, s, i);
-    add(p, NORM, s->width, 1, 0, "output_norm.weight");
+    add(p, NORM, s->width, 1, 0,
+        s->keeping == KEEP_STATE ? "token_embd_norm.weight" : "output_norm.weight");
     add(p, OUTPUT, s->width, n_tokens, s->scale, "output.weight");
     return OK;
 }
@@ -140,21 +179,67 @@ enum err weights_check(const struct shape *s, struct error *error)
     return OK;
 }
 
+static void set_u32(struct gguf_context *model, const char *name, uint32_t value)
+{
+    char key[GGUF_KEY_MAX];
+    int64_t id = gguf_find_key(model, "general.architecture");
+    snprintf(key, sizeof key, "%s.%s", gguf_get_val_str(model, id), name);
+    gguf_set_val_u32(model, key, value);
+}
+
+static void set_f32(struct gguf_context *model, const char *name, float value)
+{
+    char key[GGUF_KEY_MAX];
+    int64_t id = gguf_find_key(model, "general.architecture");
+    snprintf(key, sizeof key, "%s.%s", gguf_get_val_str(model, id), name);
+    gguf_set_val_f32(model, key, value);
+}
+
+static void declare_window(struct gguf_context *model, const struct shape *s)
+{
+    bool less[LAYERS_MOST];
+    for (uint32_t i = 0; i < s->layers; i++)
+        less[i] = keeps_less(s, i);
+    gguf_set_arr_data(model, "granite_swa.attention.sliding_window_pattern", GGUF_TYPE_BOOL, less,
+                      s->layers);
+    set_u32(model, "attention.sliding_window", WINDOW);
+    set_f32(model, "logit_scale", 1);
+}
+
+static void declare_state(struct gguf_context *model, const struct shape *s)
+{
+    uint32_t kv_heads[LAYERS_MOST];
+    for (uint32_t i = 0; i < s->layers; i++)
+        kv_heads[i] = keeps_less(s, i) ? 0 : s->kv_heads;
+    gguf_set_arr_data(model, "lfm2.attention.head_count_kv", GGUF_TYPE_UINT32, kv_heads, s->layers);
+    set_u32(model, "shortconv.l_cache", FILTER_TOKENS);
+}
+
 static void declare_architecture(struct gguf_context *model, const struct shape *s,
                                  uint32_t n_tokens)
 {
-    gguf_set_val_str(model, "general.architecture", "llama");
+    static const char *const names[] = {
+        [KEEP_ALL] = "llama",
+        [KEEP_WINDOW] = "granite_swa",
+        [KEEP_STATE] = "lfm2",
+    };
+    gguf_set_val_str(model, "general.architecture", names[s->keeping]);
     gguf_set_val_u32(model, "general.quantization_version", GGML_QNT_VERSION);
-    gguf_set_val_u32(model, "llama.vocab_size", n_tokens);
-    gguf_set_val_u32(model, "llama.context_length", s->context);
-    gguf_set_val_u32(model, "llama.embedding_length", s->width);
-    gguf_set_val_u32(model, "llama.block_count", s->layers);
-    gguf_set_val_u32(model, "llama.feed_forward_length", s->ffn);
-    gguf_set_val_u32(model, "llama.attention.head_count", s->heads);
-    gguf_set_val_u32(model, "llama.attention.head_count_kv", s->kv_heads);
-    gguf_set_val_f32(model, "llama.attention.layer_norm_rms_epsilon", 1e-5f);
-    gguf_set_val_u32(model, "llama.rope.dimension_count", s->width / s->heads);
-    gguf_set_val_f32(model, "llama.rope.freq_base", 10000.0f);
+    set_u32(model, "vocab_size", n_tokens);
+    set_u32(model, "context_length", s->context);
+    set_u32(model, "embedding_length", s->width);
+    set_u32(model, "block_count", s->layers);
+    set_u32(model, "feed_forward_length", s->ffn);
+    set_u32(model, "attention.head_count", s->heads);
+    if (s->keeping == KEEP_STATE)
+        declare_state(model, s);
+    else
+        set_u32(model, "attention.head_count_kv", s->kv_heads);
+    if (s->keeping == KEEP_WINDOW)
+        declare_window(model, s);
+    set_f32(model, "attention.layer_norm_rms_epsilon", 1e-5f);
+    set_u32(model, "rope.dimension_count", s->width / s->heads);
+    set_f32(model, "rope.freq_base", 10000.0f);
 }
 
 static void drop_context(struct ggml_context **c)
@@ -179,9 +264,10 @@ enum err weights_declare(struct gguf_context *model, const struct shape *s, uint
         return fail_nomem(error);
     for (size_t i = 0; i < plan.n; i++) {
         const struct tensor *t = &plan.tensors[i];
+        enum ggml_type type = t->kind == NORM || t->kind == FILTER ? GGML_TYPE_F32 : s->type;
         struct ggml_tensor *g = t->kind == NORM
-                                    ? ggml_new_tensor_1d(scratch, GGML_TYPE_F32, t->row)
-                                    : ggml_new_tensor_2d(scratch, s->type, t->row, t->rows);
+                                    ? ggml_new_tensor_1d(scratch, type, t->row)
+                                    : ggml_new_tensor_2d(scratch, type, t->row, t->rows);
         ggml_set_name(g, t->name);
         gguf_add_tensor(model, g);
     }
