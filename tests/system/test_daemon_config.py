@@ -110,7 +110,7 @@ def test_slots_of_a_backend_count(start):
 
 
 def test_a_flag_goes_before_the_configuration(start):
-    d = start("--queue-depth", "0", config={**backend(), "queue_depth": 5})
+    d = start("--queue-depth", "0", config={**backend(slots=1), "queue_depth": 5})
     a, b = d.client("a"), d.client("b")
     a.ask("1", "hold")
     assert a.receive()["content"] == "held"

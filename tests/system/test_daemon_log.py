@@ -103,7 +103,7 @@ def test_an_answer(start):
 
 
 def test_every_way_to_end(start):
-    d = start("--queue-depth", "0")
+    d = start("--active-permits", "1", "--queue-depth", "0")
     with d.client() as c, d.client() as other:
         c.ask("full", "hold")
         c.receive()

@@ -126,10 +126,11 @@ def test_a_note_alone_is_no_change(start):
 
 
 def test_limits_change_at_once(start):
-    d = start(config=config(A))
+    one = {**A, "slots": 1}
+    d = start(config=config(one))
     admin = all_ready(d, 1)
     hold(d)
-    reload(d, admin, A, queue_depth=0)
+    reload(d, admin, one, queue_depth=0)
     c = d.client()
     c.ask("1", "say hi")
     assert c.error("1")["code"] == "queue_full"
