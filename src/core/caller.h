@@ -29,6 +29,7 @@ struct user {
     uid_t uid;
     struct list callers;
     size_t connected; /* of them, those with connections */
+    size_t held;      /* bytes of its requests that are not whole yet; see serve/held.h */
 
     /* Of its callers' requests, those in the queue; see queue.h. */
     size_t waiting;

@@ -26,7 +26,6 @@ void clients_init(struct clients *clients, struct io *io, const struct config *c
         .owner = owner,
     };
     list_init(&clients->conns);
-    held_init(&clients->held);
     uv_timer_init(io->loop, &clients->sweep);
     clients->sweep.data = clients;
     /* The longest frame is the last one of the longest answer, every byte escaped. */
@@ -93,12 +92,9 @@ static const char *may_come_in(struct conn *c, int fd)
     struct clients *clients = c->clients;
     if (!is_allowed(c, fd))
         return "not_allowed";
-    c->holder = held_join(&clients->held, c->peer.uid);
-    if (!c->holder)
-        return "no_memory";
     c->caller = callers_enter(&clients->core->callers, c->peer.uid, c->peer.exe);
     if (!c->caller)
-        return "too_many_callers";
+        return "no_resources";
     return has_room(c, fd) ? NULL : "too_many_connections";
 }
 
@@ -113,8 +109,6 @@ static const char *let_in(struct conn *c, int fd)
         log_warn("refusing a connection of pid %d: %s", (int)c->peer.pid, error.message);
         why = "no_resources";
     }
-    if (why && c->holder)
-        held_leave(&c->clients->held, c->holder);
     if (why && c->caller)
         caller_leave(&c->clients->core->callers, TAKE(c->caller));
     return why;

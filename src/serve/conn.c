@@ -41,7 +41,7 @@ static uint64_t now(const struct conn *c)
 /* It holds so much of a request that is not admitted.  False: that is too much. */
 static bool set_held(struct conn *c, size_t bytes)
 {
-    bool fine = held_change(&c->clients->held, c->holder, c->held, bytes);
+    bool fine = held_change(&c->clients->held, c->caller->user, c->held, bytes);
     c->held = bytes;
     return fine;
 }
@@ -55,7 +55,6 @@ void conn_close(struct conn *c)
         decode_orphan(TAKE(c->job));
     list_remove(&clients->conns, &c->link);
     set_held(c, 0);
-    held_leave(&clients->held, c->holder);
     caller_leave(&clients->core->callers, TAKE(c->caller));
     if (clients->conns.len == 0)
         uv_timer_stop(&clients->sweep);
@@ -356,8 +355,8 @@ static void await_more(struct conn *c)
     struct error error;
     if (!set_held(c, pending)) {
         fail(&error, ERR_QUEUE_FULL,
-             "unfinished requests of one caller may hold %d bytes, those of all %d",
-             HELD_CALLER_MAX, HELD_TOTAL_MAX);
+             "unfinished requests of one caller may hold %d bytes, those of all %d", HELD_USER_MAX,
+             HELD_TOTAL_MAX);
         conn_refuse_line(c, &error);
         return;
     }

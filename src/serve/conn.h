@@ -59,7 +59,6 @@ struct conn {
     bool needs_key;          /* its next line is to be the key */
     bool tcp;
     size_t thrown_away;     /* LINGERING */
-    struct holder *holder;  /* whose share of memory it uses */
     size_t held;            /* bytes of a request that is not admitted yet */
     uint64_t waiting_since; /* for the rest of a line, or the end of LINGERING; 0: it is not */
     uint64_t moved_at;      /* when the first unsent byte was queued, or the last one left */
