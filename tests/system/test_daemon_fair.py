@@ -1,10 +1,12 @@
 """Whose turn it is, and who makes room: this program on one side, inferdctl on the other."""
 import os
 import subprocess
+import threading
 
 import pytest
 
 from daemon import BIN, PATIENCE, SCRIPTED, until
+from strangers import STRANGER, ask_as, needs_root
 
 
 class Other:
@@ -89,6 +91,25 @@ def test_when_the_queue_is_full_the_newest_of_the_one_with_most_makes_room(start
     for c in clients[2:4]:
         c.close()
     assert clients[4].answer("3") == "yes"
+
+
+@needs_root
+def test_users_take_turns_whatever_programs_they_run(start, other):
+    """Two programs of ours wait; another user's one comes after one of them, not both."""
+    d = start("--active-permits", "1", "--queue-depth", "20")
+    clients = queued(d, 2)
+    o = other(d, "hold")
+    until(lambda: waiting(d) == 3, "its request waits")
+    frames = []
+    stranger = threading.Thread(target=lambda: frames.append(ask_as(d, STRANGER, 77)))
+    stranger.start()
+    until(lambda: waiting(d) == 4, "the stranger's request waits")
+    clients[0].close()
+    assert clients[1].receive()["content"] == "held"
+    clients[1].close()
+    stranger.join()
+    assert frames[0]["content"] == "hi"
+    assert o.process.poll() is None and waiting(d) == 1
 
 
 def test_all_connections_of_a_program_are_one_caller(start, other):
