@@ -31,8 +31,9 @@
 
 enum {
     EXIT_USAGE = 2,
-    LAST_WORDS_MS = 1000, /* for the last frames to leave, once the limit is over */
-    LAST_LINES_MS = 2000, /* for the last lines of the log */
+    LAST_WORDS_MS = 1000,  /* for the last frames to leave, once the limit is over */
+    LAST_LINES_MS = 2000,  /* for the last lines of the log */
+    LAST_ENGINE_MS = 5000, /* for the engines that were killed */
     /* Kept for the next turn instead of being given back to the kernel after each. */
     SPARE_MEMORY = 4 * 1024 * 1024,
     ADMIN_MODE = 0600,
@@ -40,10 +41,19 @@ enum {
 
 /* --- the end ---------------------------------------------------------------- */
 
+/* It waits for a device that does not answer; nobody else needs to wait for it. */
+static void on_engine_stuck(uv_timer_t *timer)
+{
+    struct daemon *d = timer->data;
+    log_error("ending without an engine that can't be killed");
+    _exit(d->exit_code);
+}
+
 static void on_last_words_over(uv_timer_t *timer)
 {
     struct daemon *d = timer->data;
     admin_close(&d->admin, true);
+    uv_timer_start(timer, on_engine_stuck, LAST_ENGINE_MS, 0);
 }
 
 /* Its disk hangs, and the pool would wait for it. */

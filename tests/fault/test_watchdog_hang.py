@@ -1,12 +1,12 @@
 """An engine that neither works nor dies, whatever is done to it: the daemon can't heal that,
-and lets systemd's watchdog starve, which can."""
+lets systemd's watchdog starve, which can, and ends without it."""
 import os
 import signal
 import time
 
 import pytest
 
-from daemon import BIN, FACTOR, SCRIPTED, Daemon, until
+from daemon import BIN, FACTOR, SCRIPTED, Daemon, alive, until
 from test_daemon_doors import systemd, with_systemd  # noqa: F401
 
 IMMORTAL = BIN.parent / "lib" / "libfaulty-kill.so"
@@ -41,7 +41,7 @@ def watched(systemd, tmp_path):  # noqa: F811
         return daemons[-1]
 
     yield make
-    immortal.unlink()
+    immortal.unlink(missing_ok=True)
     for d in daemons:
         d.__exit__(None)
 
@@ -71,3 +71,12 @@ def test_an_engine_that_never_gets_ready(systemd, watched):  # noqa: F811
     # What is known to be gone, or absent on purpose, starves nobody.
     for _ in range(10):
         systemd.hear("WATCHDOG=1")
+
+
+def test_an_engine_that_can_not_be_ended_does_not_keep_the_daemon(systemd, watched):  # noqa: F811
+    d = watched()
+    engine = d.kill_engine(signal.SIGSTOP)
+    d.signal()
+    assert d.wait(20) == 0
+    assert "ending without an engine that can't be killed" in d.stderr()
+    until(lambda: not alive(engine), "the kernel has ended it with its daemon")
