@@ -74,11 +74,24 @@ static bool is_allowed(struct conn *c, int fd)
     return false;
 }
 
+/* All of TCP is one caller, so those who may not even ask must not keep others out: the one
+ * that has owed the key for longest goes. */
+static bool make_room(struct clients *clients)
+{
+    LIST_EACH(struct conn, other, &clients->conns, link) {
+        if (other->needs_key) {
+            conn_close(other);
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool has_room(struct conn *c, int fd)
 {
     uint32_t max = c->clients->config->connections_per_caller;
     struct error error;
-    if (c->caller->connections <= max)
+    if (c->caller->connections <= max || (c->tcp && make_room(c->clients)))
         return true;
     fail(&error, ERR_QUEUE_FULL,
          "this program has %u connections, and no more are allowed (connections_per_caller)", max);

@@ -81,6 +81,25 @@ def auth(key):
     return json.dumps({"type": "auth", "key": key})
 
 
+def test_who_owes_the_key_keeps_nobody_out(start, tmp):
+    port = free_port()
+    d = start("--tcp", f"127.0.0.1:{port}", "--connections-per-caller", "3",
+              env={**os.environ, "INFERD_API_KEY": KEY, "HOME": str(tmp),
+                   "INFERD_LOG_DIR": str(tmp)})
+    silent = [d._keep(TcpClient(port)) for _ in range(3)]
+    d.settle()
+    for i in range(3):
+        c = d._keep(TcpClient(port))
+        c.send(auth(KEY))
+        c.ask("1", f"say c{i}")
+        assert c.answer("1") == f"c{i}"
+        silent[i].expect_end()
+    late = d._keep(TcpClient(port))  # those who said it stay
+    late.expect_end()
+    c.ask("2", "say hi")
+    assert c.answer("2") == "hi"
+
+
 def test_the_key_comes_first_and_is_not_answered(tcp):
     _, connect = tcp
     c = connect()
