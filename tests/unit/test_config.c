@@ -124,7 +124,8 @@ static void what_a_file_does_not_say_has_its_default(void **state UNUSED)
 static void what_it_says_counts(void **state UNUSED)
 {
     fine("{\"active_permits\":3,\"queue_depth\":7,\"auto_pull\":false,\"models_home\":\"~/m\","
-         "\"ready_timeout_secs\":5,\"connections_per_caller\":9,\"group\":\"g\",\"log\":{\"level\":\"debug\",\"dir\":\"/l\"},"
+         "\"ready_timeout_secs\":5,\"connections_per_caller\":9,\"group\":\"g\",\"log\":{\"level\":"
+         "\"debug\",\"dir\":\"/l\"},"
          "\"backends\":[{\"kind\":\"mock\",\"name\":\"a\"},"
          "{\"kind\":\"mock\",\"name\":\"b\",\"slots\":9}]}");
     char home[64];
