@@ -38,20 +38,29 @@ static const char *why_unused_by(const struct config *c, const struct flags *fla
            "list have keys of their own";
 }
 
+static bool is_one_of(const char *name, const char *const *names, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    return false;
+}
+
 static const char *why_unused(const struct config *c, const struct flags *flags,
                               const struct given_flag *given)
 {
+    static const char *const keys[] = { "api-key", "api-key-file", "tcp-without-key" };
+    static const char *const of_model[] = { "model-path", "model-sha256" };
     static const char *const wires[] = { "v2",         "v2-addr", "v2-blob-addr", "embed",
                                          "embed-addr", "rerank",  "rerank-addr" };
-    bool of_model =
-        strcmp(given->name, "model-path") == 0 || strcmp(given->name, "model-sha256") == 0;
-    if (of_model && !flags->backend)
+    if (is_one_of(given->name, of_model, ARRAY_LEN(of_model)) && !flags->backend)
         return "it is about --backend llamacpp";
     if (given->kind)
         return why_unused_by(c, flags, given);
-    for (size_t i = 0; i < ARRAY_LEN(wires); i++)
-        if (strcmp(given->name, wires[i]) == 0)
-            return "this release does not serve that wire";
+    if (is_one_of(given->name, wires, ARRAY_LEN(wires)))
+        return "this release does not serve that wire";
+    if (is_one_of(given->name, keys, ARRAY_LEN(keys)) && !c->tcp)
+        return "nothing is served by TCP";
     return NULL;
 }
 

@@ -402,6 +402,7 @@ static void options_without_effect_are_warned_about(void **state UNUSED)
                                  "--model-path=/m",
                                  "--openai-model=m",
                                  "--queue-depth=3",
+                                 "--tcp-without-key",
                                  NULL };
     assert_int_equal(read_with(ONE(""), args), OK);
     assert_true(is_said("--v2 (INFERD_V2) has no effect: this release does not serve that wire"));
@@ -409,7 +410,9 @@ static void options_without_effect_are_warned_about(void **state UNUSED)
     assert_true(is_said("--n-ctx (INFERD_N_CTX) has no effect: it is about the backend that"));
     assert_true(is_said("--openai-model (INFERD_OPENAI_MODEL) has no effect"));
     assert_true(is_said("--model-path (INFERD_MODEL_PATH) has no effect"));
-    assert_int_equal(findings.n, 5);
+    assert_true(is_said("--tcp-without-key (INFERD_TCP_WITHOUT_KEY) has no effect: nothing is "
+                        "served by TCP"));
+    assert_int_equal(findings.n, 6);
     assert_int_equal(findings.n_wrong, 0);
 }
 
