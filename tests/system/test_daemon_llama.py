@@ -101,6 +101,22 @@ def test_capabilities_name_the_model_and_the_cpu_variant(daemon):
     assert frame["n_ctx"] == N_CTX
 
 
+def test_stats_tell_what_it_runs_on_and_what_it_keeps(daemon):
+    ask(daemon, "hello", max_tokens=2)
+    admin = daemon.admin()
+
+    def told():
+        backend, = admin.order("stats")["backends"]
+        return backend if "context" in backend else None
+
+    backend = until(told, "the engine's own figures")
+    assert backend["threads"] >= 1 and backend["batch_threads"] >= 1
+    assert backend["device"] and backend["accelerator"] == "cpu"
+    context = backend["context"]
+    assert 0 <= context["used"] <= context["size"] and context["size"] >= N_CTX
+    assert context["prompt_tokens"] >= context["cached_tokens"]
+
+
 def test_the_phases_of_loading(start, model):
     d = start(config=config(model), ready=False)
     admin = d.admin()
