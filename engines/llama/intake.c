@@ -120,7 +120,7 @@ static void settle(struct intake *in)
         in->drain = NULL;
     }
     if (in->awaited)
-        worker_busy(in->worker, preparing(in));
+        worker_busy(in->worker, in->first || preparing(in));
 }
 
 static struct item *find(struct intake *in, uint64_t serial)
