@@ -67,7 +67,7 @@ def test_it_is_nothing_against_the_backend(start):
 def test_innocents_beside_a_killer_get_through(start):
     d = start("--active-permits", "4", "--queue-depth", "20", config=SLOW)
     innocents = [d.client(f"i{i}") for i in range(3)]
-    words = [f"i{i} " + "x " * 30 for i in range(3)]
+    words = [f"i{i} " + "x " * 60 for i in range(3)]
     for c, w in zip(innocents, words):
         c.ask("1", f"say {w}")
         assert c.receive()["type"] == "token"
