@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from daemon import BIN
+from daemon import BIN, FACTOR
 from engine_protocol import Engine
 
 LLAMA = "inferd-engine-llama"
@@ -100,6 +100,10 @@ def test_more_than_the_machine_has_is_refused_with_the_numbers(load, make):
         assert words in last["message"]
 
 
+LIMITED = pytest.mark.skipif(FACTOR > 1, reason="a sanitizer needs more memory itself")
+
+
+@LIMITED
 def test_more_than_its_limit_is_refused(load, make):
     model = make("deep", "--layers", "40", "--kv-heads", "4")
     last, _ = load(model, {"n_ctx": 1024, "slots": 16}, limit=160 * MIB, slots=16)
