@@ -15,7 +15,8 @@
 
 enum {
     MIB = 1024 * 1024,
-    ITSELF = 64 * MIB, /* threads' stacks, the vocabulary, what is said */
+    ITSELF = 128 * MIB, /* small stacks, graphs, the vocabulary, what is said */
+    DEEP = 64 * MIB,    /* each of the two deep stacks, at least; of a limit a sixteenth */
 };
 
 static uint64_t times(uint64_t a, uint64_t b)
@@ -75,8 +76,9 @@ struct estimate estimate_make(const struct measures *m, uint64_t weights,
 
 static bool within_limit(const struct estimate *e, const struct memory *memory)
 {
-    return ITSELF <= memory->of_the_process &&
-           e->context + e->computing <= memory->of_the_process - ITSELF;
+    uint64_t limit = memory->of_the_process;
+    uint64_t itself = ITSELF + 2 * (limit / 16 > DEEP ? limit / 16 : DEEP);
+    return limit == UINT64_MAX || (itself <= limit && e->context + e->computing <= limit - itself);
 }
 
 bool estimate_fits(const struct estimate *e, const struct memory *memory)

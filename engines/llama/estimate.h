@@ -2,8 +2,9 @@
  * estimate.h - what a model will take of memory, before it is loaded.
  *
  * A model that does not fit makes the whole machine stand still, so it is refused, with
- * the numbers.  The estimate is meant to be what it takes at least: who is refused
- * would not have been served.
+ * the numbers.  Of the machine's memory the estimate counts what is taken at least: who
+ * is refused would not have been served.  A limit of the process counts address space,
+ * too, so there it leaves room for stacks.
  */
 #pragma once
 

@@ -106,5 +106,25 @@ LIMITED = pytest.mark.skipif(FACTOR > 1, reason="a sanitizer needs more memory i
 @LIMITED
 def test_more_than_its_limit_is_refused(load, make):
     model = make("deep", "--layers", "40", "--kv-heads", "4")
-    last, _ = load(model, {"n_ctx": 1024, "slots": 16}, limit=160 * MIB, slots=16)
+    last, _ = load(model, {"n_ctx": 1024, "slots": 16}, limit=350 * MIB, slots=16)
     assert last["type"] == "error" and "memory_limit_mib" in last["message"]
+
+
+@LIMITED
+def test_slots_that_nobody_asked_for_are_made_fewer(load, make):
+    model = make("deep", "--layers", "40", "--kv-heads", "4")
+    ready, e = load(model, {"n_ctx": 1024}, limit=350 * MIB, slots=16)
+    assert 3 <= ready["slots"] < 16
+    greedy(e)
+
+
+@LIMITED
+def test_the_check_can_be_left_out(load, make):
+    """It errs on the side of refusing: here there would have been just enough."""
+    model = make("deep", "--layers", "40", "--kv-heads", "4")
+    options = {"n_ctx": 1024, "slots": 14}
+    last, _ = load(model, options, limit=385 * MIB, slots=14)
+    assert last["type"] == "error"
+    last, e = load(model, {**options, "memory_check": False}, limit=385 * MIB, slots=14)
+    assert (last["type"], last["slots"]) == ("ready", 14)
+    greedy(e)

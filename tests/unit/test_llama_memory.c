@@ -213,7 +213,7 @@ static void what_does_not_fit_is_refused_with_the_numbers(void **state UNUSED)
     for (size_t i = 0; i < ARRAY_LEN(words); i++)
         if (!strstr(error.message, words[i]))
             fail_msg("'%s' does not say '%s'", error.message, words[i]);
-    memory = (struct memory){ UINT64_MAX, "this machine", 1063 * MIB };
+    memory = (struct memory){ UINT64_MAX, "this machine", 1279 * (uint64_t)MIB };
     assert_false(estimate_fits(&e, &memory));
     assert_int_equal(estimate_refuse(&e, &plan, &memory, &error), ERR_CONFIG);
     assert_non_null(strstr(error.message, "memory_limit_mib"));
