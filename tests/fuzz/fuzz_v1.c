@@ -29,8 +29,20 @@ static void check_ask(const struct ask *ask)
     REQUIRE(g->top_p > 0 && g->top_p <= 1);
     REQUIRE(g->top_k <= INT32_MAX);
     REQUIRE(g->max_tokens >= 1 && g->max_tokens <= INT32_MAX);
+    REQUIRE(g->min_p >= 0 && g->min_p <= 1);
+    REQUIRE(g->repeat_penalty >= 0.01 && g->repeat_penalty <= 10);
+    REQUIRE(g->presence_penalty >= -2 && g->presence_penalty <= 2);
+    REQUIRE(g->frequency_penalty >= -2 && g->frequency_penalty <= 2);
     REQUIRE(g->grammar.len <= GRAMMAR_BYTES_MAX);
     check_text(g->grammar);
+    REQUIRE(g->n_stop <= STOPS_MAX);
+    for (size_t i = 0; i < g->n_stop; i++) {
+        REQUIRE(g->stop[i].len >= 1 && g->stop[i].len <= STOP_BYTES_MAX);
+        check_text(g->stop[i]);
+    }
+    REQUIRE(g->n_logit_bias <= LOGIT_BIASES_MAX);
+    for (size_t i = 0; i < g->n_logit_bias; i++)
+        REQUIRE(g->logit_bias[i].bias >= -100 && g->logit_bias[i].bias <= 100);
 }
 
 /* One frame, of that type and id, with `content` as `key` unless that is NULL; then
