@@ -84,6 +84,12 @@ def test_a_grammar_is_kept_to(daemon):
     assert done["content"] in ("yes", "no"), done
 
 
+def test_an_answer_ends_before_a_stop_string(daemon):
+    *tokens, done = ask(daemon, "x", grammar='root ::= "one, two, three"', stop=["never", "two"])
+    assert (done["content"], done["stop_reason"]) == ("one, ", "end")
+    assert "".join(t["content"] for t in tokens) == "one, "
+
+
 def test_a_client_that_goes_stops_its_generation(daemon):
     gone = [daemon.client(f"gone{i}") for i in range(2)]
     for c in gone:
