@@ -35,6 +35,7 @@ struct user {
     size_t waiting;
     struct list turns; /* of its callers that have some, the next to be served first */
     struct link turn;  /* its own, among users */
+    uint64_t served;   /* the number of its last turn; 0: it had none */
 };
 
 struct caller {
@@ -52,6 +53,7 @@ struct caller {
     struct list waiting;
     struct list later;
     struct link turn; /* among its user's callers */
+    uint64_t served;  /* as its user's */
 };
 
 struct callers {

@@ -2,8 +2,8 @@
  * queue.c - see queue.h.
  *
  * A user is on queue.turns, and a caller on its user's turns, exactly while it has requests
- * that wait.  Who comes to wait goes to the end of the round, so it is served before anybody
- * is served twice.
+ * that wait.  Both are in the order of their last turns, so that nobody has two while another
+ * waits for one, however cleverly it comes and goes.
  */
 #include "core/queue.h"
 
@@ -15,6 +15,29 @@ void queue_init(struct queue *q)
 }
 
 /* --- turns ------------------------------------------------------------------ */
+
+static void await_turn_of_user(struct queue *q, struct user *u)
+{
+    LIST_EACH(struct user, other, &q->turns, turn) {
+        if (other->served > u->served) {
+            list_insert_before(&q->turns, &other->turn, &u->turn);
+            return;
+        }
+    }
+    list_append(&q->turns, &u->turn);
+}
+
+static void await_turn(struct caller *c)
+{
+    struct list *turns = &c->user->turns;
+    LIST_EACH(struct caller, other, turns, turn) {
+        if (other->served > c->served) {
+            list_insert_before(turns, &other->turn, &c->turn);
+            return;
+        }
+    }
+    list_append(turns, &c->turn);
+}
 
 static void to_the_end(struct list *turns, struct link *turn)
 {
@@ -35,9 +58,9 @@ void queue_add(struct queue *q, struct request *r)
     q->needing[r->needs]++;
     list_append(list_of(r), &r->turn);
     if (caller_waits(c) == 1)
-        list_append(&u->turns, &c->turn);
+        await_turn(c);
     if (++u->waiting == 1)
-        list_append(&q->turns, &u->turn);
+        await_turn_of_user(q, u);
     request_move(r, REQUEST_WAITING, &q->requests);
 }
 
@@ -76,6 +99,7 @@ void queue_take(struct queue *q, struct request *r)
     struct caller *c = r->origin.caller;
     struct user *u = c->user;
     queue_remove(q, r);
+    c->served = u->served = ++q->served;
     if (caller_waits(c) > 0)
         to_the_end(&u->turns, &c->turn);
     if (u->waiting > 0)

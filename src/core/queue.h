@@ -7,15 +7,17 @@
  *                       |
  *                       +-- request --> request         oldest first
  *
- * Each user that waits is served one request per round, whatever the number of programs it
- * runs and of requests they have sent; within its share, each of its programs likewise.
+ * Next is the user whose last turn was longest ago: each that waits is served one request per
+ * round, whatever the number of programs it runs and of requests they have sent, and who comes
+ * after a while is next.  Within its share, each of its programs likewise.
  * When the queue is full, whoever holds most loses its newest entry to one that holds less
  * than its share, until both hold as much.
  *
  * A request may be there for later: it is served when no other can be, in the same turns, and
  * gives way to any other.
  *
- * Adding, taking and removing cost the same however long the queue is.  Nothing allocates.
+ * What adding, taking and removing cost depends on how many wait, not on how much they have
+ * sent.  Nothing allocates.
  */
 #pragma once
 
@@ -25,6 +27,7 @@
 struct queue {
     struct list requests;       /* all that wait, oldest first */
     struct list turns;          /* of users that wait, the next to be served first */
+    uint64_t served;            /* turns there were so far */
     size_t needing[NEED_MASKS]; /* how many of them have such needs */
 };
 

@@ -173,13 +173,39 @@ static void programs_share_what_their_user_gets(void **state UNUSED)
     assert_served("Aa Ba Ab Ba Ac Ba Aa Ba Ab Aa Ab");
 }
 
-static void who_comes_late_is_served_within_a_round(void **state UNUSED)
+static void who_comes_late_is_next(void **state UNUSED)
 {
     ask_often("Aa", 100);
     ask_often("Ba", 100);
     assert_served("Aa Ba Aa");
     ask("Ca");
-    assert_served("Ba Aa Ca Ba Aa Ba");
+    assert_served("Ca Ba Aa Ba");
+}
+
+/* It comes each time as soon as another is served, and gets a third, not more. */
+static void who_comes_and_goes_has_no_more_turns(void **state UNUSED)
+{
+    struct caller *b = caller_of("Ba"); /* known all the time */
+    ask_often("Aa", 100);
+    ask_often("Ca", 100);
+    assert_served("Aa");
+    ask("Ba");
+    assert_served("Ca Ba");
+    for (int i = 0; i < 10; i++) {
+        assert_served("Aa");
+        ask("Ba");
+        assert_served("Ca Ba");
+    }
+    caller_leave(&callers, b);
+}
+
+static void a_program_that_comes_late_is_next_of_its_user(void **state UNUSED)
+{
+    ask_often("Aa", 100);
+    assert_served("Aa Aa");
+    ask("Ab");
+    ask("Ba");
+    assert_served("Ba Ab Aa");
 }
 
 static void who_comes_back_at_once_is_not_served_twice(void **state UNUSED)
@@ -406,7 +432,9 @@ int main(void)
         TEST(who_may_not_start_is_passed_over),
         TEST(users_take_turns_whatever_they_have),
         TEST(programs_share_what_their_user_gets),
-        TEST(who_comes_late_is_served_within_a_round),
+        TEST(who_comes_late_is_next),
+        TEST(who_comes_and_goes_has_no_more_turns),
+        TEST(a_program_that_comes_late_is_next_of_its_user),
         TEST(who_comes_back_at_once_is_not_served_twice),
         TEST(who_leaves_costs_nobody_a_turn),
         TEST(who_leaves_last_is_forgotten),
