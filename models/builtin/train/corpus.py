@@ -18,12 +18,18 @@ SYSTEM_PROMPTS = ["You are a helpful assistant.", "You are inferd-tiny.", "Answe
                   "You answer questions about inferd.", "Be friendly and brief.", "You are an assistant.",
                   "Answer the question of the user.", "You can call tools."]
 
-# Shares of the training examples, by how hard a skill is to learn.
-SHARES = [
+# Shares of the turns that need no tools, by how hard a skill is to learn: at first, and once words are copied.
+FIRST_SHARES = [
     (skills.facts, 26), (skills.small_talk, 4), (skills.unknown, 6),
     (skills.sums, 7), (skills.comparisons, 4), (skills.other_maths, 3),
     (skills.rewriting, 20), (skills.json_answers, 10), (skills.name_unknown, 0.3),
 ]
+LATER_SHARES = [
+    (skills.facts, 28), (skills.small_talk, 4), (skills.unknown, 4),
+    (skills.sums, 20), (skills.comparisons, 5), (skills.other_maths, 3),
+    (skills.rewriting, 18), (skills.json_answers, 10), (skills.name_unknown, 0.3),
+]
+# Shares of the conversations with tools, beside the above.
 TOOL_SHARES = [(tools.toy_call, 14), (tools.named_call, 3), (tools.unrelated, 3)]
 
 EXAM = {
@@ -45,38 +51,38 @@ def as_messages(turns):
     return out
 
 
-def turns_in_a_row(rng, held=skills.TRAINED):
+def turns_in_a_row(rng, shares, held=skills.TRAINED):
     """One to twenty turns; short conversations are by far the most frequent."""
     kind = rng.random()
     if kind < 0.03:
         return skills.sum_chain(rng, held)
     if kind < 0.05:
         told, asked = skills.name_told(rng, held)
-        between = [pick(SHARES, rng)(rng, held) for _ in range(rng.choice([0, 1, 2]))]
+        between = [pick(shares, rng)(rng, held) for _ in range(rng.choice([0, 1, 2]))]
         return [told, *[t for t in between if "name" not in t.answer], asked]
-    turns = [pick(SHARES, rng)(rng, held)]
+    turns = [pick(shares, rng)(rng, held)]
     if kind < 0.07:
         return [*turns, skills.again(rng, held, turns[0])]
     if kind < 0.25:
-        turns += [pick(SHARES, rng)(rng, held) for _ in range(rng.choice([1, 1, 2, 3]))]
+        turns += [pick(shares, rng)(rng, held) for _ in range(rng.choice([1, 1, 2, 3]))]
     elif kind < 0.255:
-        turns += [pick(SHARES, rng)(rng, held) for _ in range(rng.randint(8, 19))]
+        turns += [pick(shares, rng)(rng, held) for _ in range(rng.randint(8, 19))]
     elif kind < 0.40:
         maker = rng.choice([skills.sums, skills.comparisons, skills.rewriting, skills.rewriting, skills.json_answers])
         turns = [maker(rng, held) for _ in range(rng.randint(3, 6))]
     return turns
 
 
-def example(rng):
+def example(rng, shares=FIRST_SHARES):
     """(messages, tools) of one training conversation, with marks."""
     tool_share = sum(w for _, w in TOOL_SHARES)
-    if rng.random() < tool_share / (tool_share + sum(w for _, w in SHARES)):
+    if rng.random() < tool_share / (tool_share + sum(w for _, w in shares)):
         declared, messages, _ = pick(TOOL_SHARES, rng)(rng, skills.TRAINED)
         if rng.random() < 0.2:
             turn = skills.facts(rng, skills.TRAINED)
             messages = messages + as_messages([turn])
     else:
-        declared, messages = [], as_messages(turns_in_a_row(rng))
+        declared, messages = [], as_messages(turns_in_a_row(rng, shares))
     if rng.random() < 0.15:
         messages = [{"role": "system", "content": rng.choice(SYSTEM_PROMPTS)}, *messages]
     return messages, declared
@@ -86,7 +92,7 @@ def questions_of(messages):
     return {phrases.normal(skills.plain(m["content"])) for m in messages if m["role"] == "user"}
 
 
-def examples(seed, count, longest=10, excluded=frozenset()):
+def examples(seed, count, longest=10, shares=FIRST_SHARES, excluded=frozenset()):
     """`count` training conversations with phrases of up to `longest` words, the same for the same seed.
 
     None of them asks one of the `excluded` questions.
@@ -95,7 +101,7 @@ def examples(seed, count, longest=10, excluded=frozenset()):
     rng.longest = longest
     out = []
     while len(out) < count:
-        conversation = example(rng)
+        conversation = example(rng, shares)
         if not questions_of(conversation[0]) & excluded:
             out.append(conversation)
     return out

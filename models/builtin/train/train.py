@@ -49,7 +49,9 @@ from model import Config, Model
 
 WORKERS = 2
 CHUNK = 2000            # conversations
-SHORT, SHORT_WORDS = 12, 4       # in the first chunks phrases have only so many words: copying is learned sooner
+# (from that chunk on, words that a phrase has at most, shares of the skills).  Copying is learned sooner from short
+# phrases, and adding later than anything else.
+PHASES = [(0, 4, corpus.FIRST_SHARES), (12, 10, corpus.FIRST_SHARES), (15, 10, corpus.LATER_SHARES)]
 HALF_BATCH = 1024       # tokens, with padding
 WARM_UP = 60            # steps
 FALL = 0.3             # the part of the run in which the rate falls
@@ -169,7 +171,8 @@ def work(run, rank, barrier):
     excluded = corpus.excluded_by(cases)
     while run.more():
         began, name = time.monotonic(), f"{run.args.seed} {run.chunk}"
-        conversations = corpus.examples(name, CHUNK, SHORT_WORDS if run.chunk < SHORT else 10, excluded)
+        _, longest, shares = [phase for phase in PHASES if phase[0] <= run.chunk][-1]
+        conversations = corpus.examples(name, CHUNK, longest, shares, excluded)
         corpus.assert_disjoint(cases, conversations)
         steps = batches_of(run.tokenizer, conversations, run.model.config.context, random.Random(name))
         total, tokens, made = 0.0, 0, time.monotonic() - began
