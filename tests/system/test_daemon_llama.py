@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from daemon import BIN, Daemon, until
+from daemon import BIN, FACTOR, Daemon, until
 
 N_CTX = 512
 
@@ -104,6 +104,7 @@ def test_capabilities_name_the_model_and_the_cpu_variant(daemon):
     assert frame["backend"] == "tiny"
     assert frame["accelerator"] == "cpu"
     assert frame["cpu_variant"]
+    assert frame["sandbox"] == ("landlock+seccomp" if FACTOR == 1 else "off")
     assert frame["n_ctx"] == N_CTX
 
 
@@ -208,6 +209,27 @@ def test_a_file_that_is_no_model(start, tmp, model, damage):
     d = start(config=config((path, digest)), ready=False)
     assert d.wait() == 1
     assert str(path) in d.stderr()
+
+
+def test_a_model_that_lies_about_itself(start, tmp, model):
+    """Nor by llama.cpp: it is told where the lie is."""
+    path = tmp / "lies.gguf"
+    data = bytearray(model[0].read_bytes())
+    data[16:24] = (1 << 40).to_bytes(8, "little")
+    path.write_bytes(data)
+    d = start(config=config((path, hashlib.sha256(data).hexdigest())), ready=False)
+    assert d.wait() == 1
+    assert "it claims 1099511627776 keys" in d.stderr()
+
+
+def test_a_model_that_needs_more_memory_than_there_is(start, tmp):
+    path = tmp / "long.gguf"
+    subprocess.run([BIN / "mkmodel", "--out", path, "--context", str(1 << 30)], check=True,
+                   timeout=60)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    d = start(config=config((path, digest), n_ctx=1 << 24, slots=100), ready=False)
+    assert d.wait() == 1
+    assert "100 requests with 16777216 tokens" in d.stderr()
 
 
 def test_a_model_that_is_replaced_while_it_serves(start, tmp, model):
