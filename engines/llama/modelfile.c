@@ -136,7 +136,7 @@ static enum err measure(struct tensor *t, uint32_t type, const int64_t *dimensio
 
 static enum err read_tensor(struct window *w, struct tensor *t, struct error *error)
 {
-    int64_t dimensions[GGML_MAX_DIMS];
+    int64_t dimensions[GGML_MAX_DIMS] = { 0 };
     uint32_t type = 0;
     enum err e = read_tensor_name(w, t, error);
     w->about = "the list of tensors";

@@ -74,20 +74,25 @@ static void drop_addresses(struct addrinfo **list)
         freeaddrinfo(*list);
 }
 
-static enum err try_to_connect(const char *asked, const struct addrinfo *to, struct error *error)
+/* 0, or errno. */
+static int connected_in_time(int fd, const struct addrinfo *to)
 {
-    CLEANUP(close_fd) int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     struct pollfd p = { .fd = fd, .events = POLLOUT };
     int failed = 0;
     socklen_t size = sizeof failed;
+    if (connect(fd, to->ai_addr, to->ai_addrlen) < 0 && errno != EINPROGRESS)
+        return errno;
+    if (poll(&p, 1, CONNECT_MS) <= 0)
+        return ETIMEDOUT;
+    return getsockopt(fd, SOL_SOCKET, SO_ERROR, &failed, &size) < 0 ? errno : failed;
+}
+
+static enum err try_to_connect(const char *asked, const struct addrinfo *to, struct error *error)
+{
+    CLEANUP(close_fd) int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return fail_sys(error, "cannot make a socket for RPC server '%s'", asked);
-    if (connect(fd, to->ai_addr, to->ai_addrlen) < 0 && errno != EINPROGRESS)
-        failed = errno;
-    else if (poll(&p, 1, CONNECT_MS) <= 0)
-        failed = ETIMEDOUT;
-    else if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &failed, &size) < 0)
-        failed = errno;
+    int failed = connected_in_time(fd, to);
     return failed ? fail(error, ERR_CONFIG, "RPC server '%s' can't be reached: %s", asked,
                          strerror(failed))
                   : OK;

@@ -73,7 +73,7 @@ enum err window_skip(struct window *w, uint64_t n, struct error *error)
 
 static enum err take_number(struct window *w, size_t n, uint64_t *ret, struct error *error)
 {
-    unsigned char bytes[8];
+    unsigned char bytes[8] = { 0 };
     enum err e = window_take(w, bytes, n, error);
     if (e)
         return e;

@@ -312,11 +312,12 @@ static void threads_memory_and_clocks_go_on(void **state UNUSED)
 
 static atomic_bool inside;
 
-static void *try_in_a_thread(void *arg UNUSED)
+static void *try_in_a_thread(void *result)
 {
     while (!atomic_load(&inside))
         sched_yield();
-    return (void *)(intptr_t)open_for_reading();
+    *(int *)result = open_for_reading();
+    return NULL;
 }
 
 /* A thread that was there before the second door closed is behind it, too. */
@@ -325,13 +326,13 @@ static int have_a_thread_between(void)
     static struct sandbox s;
     struct sandbox_kernel kernel = sandbox_probe();
     pthread_t thread;
-    void *result;
+    int result = STUCK;
     if (sandbox_enter(&s, &all, &kernel, NULL) ||
-        pthread_create(&thread, NULL, try_in_a_thread, NULL) != 0 || sandbox_tighten(&s, NULL))
+        pthread_create(&thread, NULL, try_in_a_thread, &result) != 0 || sandbox_tighten(&s, NULL))
         return NOT_ENTERED;
     atomic_store(&inside, true);
-    pthread_join(thread, &result);
-    return (int)(intptr_t)result;
+    pthread_join(thread, NULL);
+    return result;
 }
 
 static void the_second_door_is_for_all_threads(void **state UNUSED)
