@@ -89,6 +89,7 @@ static void show_state(struct view *v, const json_t *frame)
     row(v, "daemon", text(frame, "status"));
     row(v, "phase", text(frame, "phase"));
     row(v, "path", text(frame, "path"));
+    number_row(v, "loaded", frame, "percent", "percent");
     number_row(v, "downloaded", frame, "downloaded_bytes", "bytes");
     number_row(v, "of", frame, "total_bytes", "bytes");
 }

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/utf8.h"
 #include "estimate.h"
@@ -30,6 +31,7 @@ enum {
     PACE_PERCENT_DEFAULT = 200,
     PACE_PERCENT_LOWEST = 110,
     PACE_PERCENT_HIGHEST = 10000,
+    PROGRESS_EVERY_MS = 2000,
     WARM_UP_TOKENS = 32, /* as many as make every kernel take its wide path */
 };
 
@@ -109,21 +111,43 @@ static void name_of(const struct llama_model *llama, const char *path, char *ret
         file_stem(path, ret, size);
 }
 
-void model_tell_phase(struct worker *w, enum phase phase, const struct load *load, uint32_t n_ctx,
-                      const char *cpu_variant)
+static void tell_phase(struct worker *w, const struct load *load, const char *cpu_variant,
+                       struct phase_news news)
 {
-    struct event event = { .kind = EVENT_PHASE, .phase = { .phase = phase, .n_ctx = n_ctx } };
+    struct event event = { .kind = EVENT_PHASE, .phase = news };
     copy_text(load->model_path ? load->model_path : "", event.phase.path, sizeof event.phase.path);
     copy_text(cpu_variant, event.phase.cpu_variant, sizeof event.phase.cpu_variant);
     worker_tell(w, &event);
 }
 
+void model_tell_phase(struct worker *w, enum phase phase, const struct load *load, uint32_t n_ctx,
+                      const char *cpu_variant)
+{
+    tell_phase(w, load, cpu_variant, (struct phase_news){ .phase = phase, .n_ctx = n_ctx });
+}
+
 /* --- the file -------------------------------------------------------------- */
 
-static bool on_progress(float progress UNUSED, void *worker)
+/* Who hears how far loading is, and when it was told last. */
+struct listener {
+    struct worker *worker;
+    const struct load *load;
+    const char *cpu_variant;
+    int64_t told_ms;
+};
+
+/* Without a daemon there is nobody to load for. */
+static bool on_progress(float progress, void *listener)
 {
-    worker_progress(worker);
-    return true;
+    struct listener *l = listener;
+    struct error error;
+    worker_progress(l->worker);
+    if (clock_ms() - l->told_ms < PROGRESS_EVERY_MS)
+        return true;
+    l->told_ms = clock_ms();
+    tell_phase(l->worker, l->load, l->cpu_variant,
+               (struct phase_news){ .phase = PHASE_MMAP, .percent = (uint32_t)(progress * 100) });
+    return worker_flush(l->worker, &error) == OK;
 }
 
 static FILE *open_again(void)
@@ -199,8 +223,9 @@ static enum err find_room(const struct modelfile *file, const char *path,
     return OK;
 }
 
-static enum err load_file(struct worker *w, const char *path, const struct model_options *options,
-                          uint32_t *slots, struct llama_model **ret, struct error *error)
+static enum err load_file(struct listener *listener, const char *path,
+                          const struct model_options *options, uint32_t *slots,
+                          struct llama_model **ret, struct error *error)
 {
     struct modelfile file;
     enum err e = check_file(path, &file, error);
@@ -215,7 +240,7 @@ static enum err load_file(struct worker *w, const char *path, const struct model
     params.n_gpu_layers = options->n_gpu_layers;
     params.load_mode = options->loading.mmap ? LLAMA_LOAD_MODE_MMAP : LLAMA_LOAD_MODE_NONE;
     params.progress_callback = on_progress;
-    params.progress_callback_user_data = w;
+    params.progress_callback_user_data = listener;
 
     struct hearsay said;
     quiet_listen(&said);
@@ -364,7 +389,8 @@ enum err model_load(struct worker *w, const struct load *load, const struct mode
 {
     const char *path = load->model_path ? load->model_path : "";
     struct model m = { .slots = load->slots };
-    enum err e = load_file(w, path, options, &m.slots, &m.llama, error);
+    struct listener listener = { w, load, cpu_variant, clock_ms() };
+    enum err e = load_file(&listener, path, options, &m.slots, &m.llama, error);
     if (e)
         return e;
     m.vocab = llama_model_get_vocab(m.llama);

@@ -349,9 +349,9 @@ static enum err put_text(struct buf *out, const struct event *event)
 
 static json_t *phase_tree(const struct phase_news *p)
 {
-    return json_pack("{ss ss so sI so}", "type", event_names[EVENT_PHASE], "phase",
+    return json_pack("{ss ss so sI sI so}", "type", event_names[EVENT_PHASE], "phase",
                      phase_name(p->phase), "path", shown(p->path), "n_ctx", (json_int_t)p->n_ctx,
-                     "cpu_variant", shown(p->cpu_variant));
+                     "percent", (json_int_t)p->percent, "cpu_variant", shown(p->cpu_variant));
 }
 
 static json_t *ready_tree(const struct capabilities *c)
@@ -464,6 +464,8 @@ static enum err read_phase(const json_t *tree, struct phase_news *ret, struct er
         e = read_string(tree, "cpu_variant", ret->cpu_variant, sizeof ret->cpu_variant, error);
     if (!e)
         e = json_get_u32(tree, "n_ctx", 0, UINT32_MAX, &ret->n_ctx, error);
+    if (!e)
+        e = json_get_u32(tree, "percent", 0, 100, &ret->percent, error);
     return e;
 }
 

@@ -120,6 +120,7 @@ struct phase_news {
     enum phase phase;
     char path[PATH_SHOWN_MAX];
     uint32_t n_ctx;
+    uint32_t percent;     /* of MMAP, how much is done; 0: it does not say */
     char cpu_variant[64]; /* what will fault if this engine dies of SIGILL; "" unknown */
 };
 

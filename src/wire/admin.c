@@ -61,7 +61,8 @@ enum err admin_put_status(struct buf *out, enum lifecycle life, const struct pha
     bool made = tree != NULL;
     if (phase)
         made = made && set_text(tree, "phase", phase_name(phase->phase)) &&
-               set_text(tree, "path", phase->path) && set_count(tree, "n_ctx", phase->n_ctx);
+               set_text(tree, "path", phase->path) && set_count(tree, "n_ctx", phase->n_ctx) &&
+               set_count(tree, "percent", phase->percent);
     return made ? admin_put_line(out, tree) : ERR_NO_MEMORY;
 }
 

@@ -60,10 +60,11 @@ static void a_phase_says_what_it_is_about(void **state UNUSED)
     expect_status(LIFE_LOADING_MODEL, &news,
                   "{\"id\":\"admin\",\"path\":\"(mock)\",\"phase\":\"checking_local\","
                   "\"status\":\"loading_model\",\"type\":\"status\"}\n");
-    news = (struct phase_news){ .phase = PHASE_MMAP, .path = "/m/\"é\".gguf" };
-    expect_status(LIFE_LOADING_MODEL, &news,
-                  "{\"id\":\"admin\",\"path\":\"/m/\\\"é\\\".gguf\",\"phase\":\"mmap\","
-                  "\"status\":\"loading_model\",\"type\":\"status\"}\n");
+    news = (struct phase_news){ .phase = PHASE_MMAP, .path = "/m/\"é\".gguf", .percent = 40 };
+    expect_status(
+        LIFE_LOADING_MODEL, &news,
+        "{\"id\":\"admin\",\"path\":\"/m/\\\"é\\\".gguf\",\"percent\":40,\"phase\":\"mmap\","
+        "\"status\":\"loading_model\",\"type\":\"status\"}\n");
     news = (struct phase_news){ .phase = PHASE_KV_CACHE, .n_ctx = 8192 };
     expect_status(LIFE_RESTARTING, &news,
                   "{\"id\":\"admin\",\"n_ctx\":8192,\"phase\":\"kv_cache\","

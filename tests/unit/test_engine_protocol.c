@@ -506,6 +506,7 @@ static void every_phase_survives(void **state UNUSED)
                                     .phase = { .phase = (enum phase)i,
                                                .path = "/m/\xFF.gguf",
                                                .n_ctx = 8192,
+                                               .percent = 100,
                                                .cpu_variant = "haswell" } };
         assert_string_equal(phase_name((enum phase)i), names[i]);
         carry_event(&w, &event, &got);
@@ -513,6 +514,7 @@ static void every_phase_survives(void **state UNUSED)
         assert_string_equal(got.phase.path, "/m/?.gguf");
         assert_int_equal(got.phase.n_ctx, 8192);
         assert_string_equal(got.phase.cpu_variant, "haswell");
+        assert_int_equal(got.phase.percent, 100);
         wire_done(&w);
     }
 }
