@@ -2,9 +2,9 @@
  * sampler.c - our own scan for the best tokens, llama.cpp's samplers for those few.
  *
  * What changes single numbers (bias, penalties) is done in place.  Then the scan of
- * select.h leaves the top_k best, or the one, and llama.cpp's chain does the rest on
- * these; only a request that wants no top_k, or a huge one, gets an array of the whole
- * vocabulary.
+ * select.h leaves the top_k best, or the one, and llama.cpp's samplers do the rest on
+ * these.  Without a top_k the best hundred are often more than top_p wants, which a sum
+ * over all shows; only otherwise is there an array of the whole vocabulary to sort.
  *
  * Asking a grammar about every token takes milliseconds.  So a token is chosen without it
  * first and taken if the grammar allows it: what was not cut away by top_k and top_p has
@@ -12,8 +12,9 @@
  * the best few hundred, and at all only if what it left of these may not be what counts.
  *
  * A grammar that is ambiguous in more ways with every token takes twice as long for each:
- * others would wait for it, so that ends the request.  Telling a grammar that a token was taken which it does not allow would end the process,
- * so nothing impossible is ever chosen.
+ * others would wait for it, so that ends the request.  Telling a grammar that a token was
+ * taken which it does not allow would end the process, so nothing impossible is ever
+ * chosen.
  */
 #include "sampler.h"
 
@@ -28,6 +29,7 @@
 
 enum {
     TOP_K_SCAN_MAX = 1024, /* beyond it, sorting everything is no slower */
+    TOP_P_SCAN = 128,      /* as many as top_p leaves where a model knows what it wants */
     GRAMMAR_LOOKS_AT = 512,
     GRAMMAR_STEP_US = 1000 * 1000, /* what it may take for one token */
 };
@@ -48,12 +50,14 @@ struct penalties {
 struct sampler {
     int32_t n_vocab;
     int32_t top_k; /* 0: all; 1: take the best */
+    double top_p;
     double temperature;
     struct logit_bias *bias; /* owned */
     size_t n_bias;
     struct penalties penalties;
     struct llama_sampler *grammar; /* NULL: none */
     struct llama_sampler *cut;     /* top_k, for arrays that nobody sorted */
+    struct llama_sampler *nucleus; /* top_p, where we did not do that */
     struct llama_sampler *draw;    /* the rest; NULL: there is nothing to draw */
 };
 
@@ -128,14 +132,15 @@ static void add_penalties(struct penalties *p, const struct generate *g)
 static void add_draw(struct sampler *s, const struct generate *g)
 {
     s->temperature = g->temperature;
+    s->top_p = g->top_p;
     s->top_k = g->top_k < (uint32_t)s->n_vocab ? (int32_t)g->top_k : 0;
     if (g->temperature < coldest)
         s->top_k = 1;
     s->cut = llama_sampler_init_top_k(s->top_k);
     if (s->top_k == 1)
         return;
+    s->nucleus = llama_sampler_init_top_p((float)g->top_p, 1);
     s->draw = llama_sampler_chain_init((struct llama_sampler_chain_params){ .no_perf = true });
-    llama_sampler_chain_add(s->draw, llama_sampler_init_top_p((float)g->top_p, 1));
     if (g->min_p > 0)
         llama_sampler_chain_add(s->draw, llama_sampler_init_min_p((float)g->min_p, 1));
     llama_sampler_chain_add(s->draw, llama_sampler_init_temp((float)g->temperature));
@@ -167,6 +172,7 @@ void sampler_free(struct sampler *s)
     if (!s)
         return;
     llama_sampler_free(s->draw);
+    llama_sampler_free(s->nucleus);
     llama_sampler_free(s->cut);
     llama_sampler_free(s->grammar);
     free(s->bias);
@@ -218,11 +224,13 @@ static void adjust(const struct sampler *s, float *logits)
 /* --- choosing ------------------------------------------------------------------ */
 
 /* All of the vocabulary, unsorted; false: there is a NaN. */
-static bool take_all(const struct sampler *s, const float *logits, llama_token_data *ret)
+static bool take_all(const struct sampler *s, const float *logits, llama_token_data_array *ret)
 {
     bool numbers = true;
+    ret->size = (size_t)s->n_vocab;
+    ret->sorted = false;
     for (int32_t i = 0; i < s->n_vocab; i++) {
-        ret[i] = (llama_token_data){ .id = i, .logit = logits[i] };
+        ret->data[i] = (llama_token_data){ .id = i, .logit = logits[i] };
         numbers &= !isnan(logits[i]);
     }
     return numbers;
@@ -236,6 +244,41 @@ static bool take_best(const struct sampler *s, const float *logits, llama_token_
     return best >= 0;
 }
 
+/* top_k and top_p, of an array that nobody sorted. */
+static void shorten(const struct sampler *s, llama_token_data_array *c)
+{
+    llama_sampler_apply(s->cut, c);
+    if (s->nucleus)
+        llama_sampler_apply(s->nucleus, c);
+}
+
+/* The most likely ones that together have top_p of all, from the sorted `c`; false: it has
+ * too few of them. */
+static bool cut_nucleus(const struct sampler *s, const float *logits, llama_token_data_array *c)
+{
+    float best = c->data[0].logit;
+    double all = 0, sum = 0;
+    for (int32_t i = 0; i < s->n_vocab; i++)
+        all += expf(logits[i] - best);
+    for (size_t i = 0; i < c->size; i++) {
+        sum += expf(c->data[i].logit - best);
+        if (sum >= s->top_p * all) {
+            c->size = i + 1;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The best `k`, sorted; false: there is a NaN. */
+static bool take_top(const struct sampler *s, const float *logits, int32_t k,
+                     llama_token_data_array *ret)
+{
+    ret->size = (size_t)k;
+    ret->sorted = true;
+    return select_top(logits, s->n_vocab, ret->data, k);
+}
+
 /* The candidates if there were no grammar; false: there is a NaN. */
 static bool gather(const struct sampler *s, const float *logits, llama_token_data_array *ret)
 {
@@ -244,16 +287,21 @@ static bool gather(const struct sampler *s, const float *logits, llama_token_dat
         return take_best(s, logits, ret->data);
     }
     if (s->top_k > 0 && s->top_k <= TOP_K_SCAN_MAX) {
-        ret->size = (size_t)s->top_k;
-        ret->sorted = true;
-        return select_top(logits, s->n_vocab, ret->data, s->top_k);
+        if (!take_top(s, logits, s->top_k, ret))
+            return false;
+        llama_sampler_apply(s->nucleus, ret);
+        return true;
     }
-    ret->size = (size_t)s->n_vocab;
-    ret->sorted = false;
-    bool numbers = take_all(s, logits, ret->data);
-    if (numbers)
-        llama_sampler_apply(s->cut, ret);
-    return numbers;
+    if (s->top_k == 0 && s->top_p < 1 && s->n_vocab > TOP_P_SCAN) {
+        if (!take_top(s, logits, TOP_P_SCAN, ret))
+            return false;
+        if (cut_nucleus(s, logits, ret))
+            return true;
+    }
+    if (!take_all(s, logits, ret))
+        return false;
+    shorten(s, ret);
+    return true;
 }
 
 /* One of the candidates; LLAMA_TOKEN_NULL: none is possible. */
@@ -310,21 +358,18 @@ static void gather_allowed(const struct sampler *s, const float *logits,
                            llama_token_data_array *ret)
 {
     if (s->n_vocab > GRAMMAR_LOOKS_AT) {
-        select_top(logits, s->n_vocab, ret->data, GRAMMAR_LOOKS_AT);
-        ret->size = GRAMMAR_LOOKS_AT;
-        ret->sorted = true;
+        take_top(s, logits, GRAMMAR_LOOKS_AT, ret); /* gather() has seen that there is no NaN */
         float least = ret->data[GRAMMAR_LOOKS_AT - 1].logit;
         filter(s, ret);
         if (enough(s, ret, least)) {
-            llama_sampler_apply(s->cut, ret);
+            shorten(s, ret);
             return;
         }
     }
-    take_all(s, logits, ret->data);
-    ret->size = (size_t)s->n_vocab;
-    ret->sorted = false;
+    take_all(s, logits, ret);
     filter(s, ret);
-    llama_sampler_apply(s->cut, ret);
+    if (ret->size)
+        shorten(s, ret);
 }
 
 static llama_token choose_allowed(const struct sampler *s, const float *logits,

@@ -9,7 +9,7 @@
 
 #include <math.h>
 
-enum { BLOCK = 32 };
+enum { BLOCK = 16 };
 
 /* Is any of them larger than `limit`, or no number?  Without a branch for each. */
 static bool any_above(const float *x, float limit)
