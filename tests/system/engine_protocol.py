@@ -25,6 +25,7 @@ from daemon import BIN, PATIENCE
 JSON, BLOB, TEXT = 1, 2, 3
 ANSWER, THINKING = 0, 1
 PROTOCOL_FD, MODEL_FD = 3, 4
+SETTINGS = {"GGML_NO_BACKTRACE": "1", "GOMP_SPINCOUNT": "1000"}  # the daemon's, for libraries
 
 
 def uvarint(n):
@@ -101,7 +102,8 @@ class Engine:
 
         self.process = subprocess.Popen(
             [str(BIN / program)], stdin=subprocess.DEVNULL, stdout=self.stderr_file,
-            stderr=self.stderr_file, close_fds=False, preexec_fn=put_in_place)
+            stderr=self.stderr_file, close_fds=False, preexec_fn=put_in_place,
+            env={**os.environ, **SETTINGS})
         theirs.close()
         for fd in high + ([model_fd] if model else []):
             os.close(fd)
