@@ -10,6 +10,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -163,6 +164,27 @@ static void nobody_can_be_reached(void **state UNUSED)
     expect(bind_a_port, ENOSYS, ENOSYS);
 }
 
+static int make_a_udp_socket(void)
+{
+    TRY(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+}
+
+static int make_another_kind_of_stream(void)
+{
+    TRY(socket(AF_INET, SOCK_STREAM, IPPROTO_MPTCP));
+}
+
+/* TCP Fast Open: connecting by sending. */
+static int connect_by_sending(void)
+{
+    struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(port) };
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return STUCK;
+    TRY(sendto(fd, "x", 1, MSG_FASTOPEN | MSG_NOSIGNAL, (struct sockaddr *)&to, sizeof to));
+}
+
 static void with_a_port_that_port_and_no_other(void **state UNUSED)
 {
     struct sandbox_plan ours = { .mode = SANDBOX_REQUIRE, .ports = &port, .n_ports = 1 };
@@ -170,6 +192,10 @@ static void with_a_port_that_port_and_no_other(void **state UNUSED)
     struct sandbox_plan other = { .mode = SANDBOX_REQUIRE, .ports = &another, .n_ports = 1 };
     assert_int_equal(run(SECOND, &ours, connect_to_the_port), 0);
     assert_int_equal(run(SECOND, &ours, make_a_unix_socket), ENOSYS);
+    assert_int_equal(run(OUTSIDE, &ours, make_a_udp_socket), 0);
+    assert_int_equal(run(SECOND, &ours, make_a_udp_socket), ENOSYS);
+    assert_int_equal(run(SECOND, &ours, make_another_kind_of_stream), ENOSYS);
+    assert_int_equal(run(SECOND, &ours, connect_by_sending), ENOSYS);
     assert_int_equal(run(SECOND, &ours, bind_a_port), ENOSYS);
     if (sandbox_probe().landlock >= 4)
         assert_int_equal(run(SECOND, &other, connect_to_the_port), EACCES);
