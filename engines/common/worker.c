@@ -164,7 +164,7 @@ static enum err send_frames(struct worker *w, const struct buf *out, struct erro
     return e;
 }
 
-/* An answer of the reading thread: past `out`, at once. */
+/* Past `out`, at once; from any thread. */
 static enum err answer(struct worker *w, const struct event *event, struct error *error)
 {
     struct buf frame;
@@ -190,6 +190,15 @@ void worker_text(struct worker *w, uint64_t serial, enum text_kind kind, struct 
 void worker_finish(struct worker *w, uint64_t serial, const struct outcome *outcome)
 {
     worker_tell(w, &(struct event){ .kind = EVENT_DONE, .serial = serial, .outcome = *outcome });
+}
+
+void worker_finish_now(struct worker *w, uint64_t serial, const struct outcome *outcome)
+{
+    struct event event = { .kind = EVENT_DONE, .serial = serial, .outcome = *outcome };
+    struct error error;
+    enum err e = answer(w, &event, &error);
+    if (e && e != ERR_CLOSED)
+        log_error("%s", error.message);
 }
 
 void worker_refuse(struct worker *w, uint64_t serial, enum err code, const char *fmt, ...)

@@ -15,7 +15,8 @@
  *
  * Threads: one calls worker_next() (an engine that computes for long lets an inbox
  * do it, see inbox.h), one calls worker_tell() and worker_flush(); they may be the
- * same.  worker_progress(), worker_busy() and worker_usage() are for any thread.
+ * same.  worker_finish_now(), worker_progress(), worker_busy() and worker_usage() are for
+ * any thread.
  */
 #pragma once
 
@@ -68,6 +69,10 @@ void worker_text(struct worker *w, uint64_t serial, enum text_kind kind, struct 
 void worker_finish(struct worker *w, uint64_t serial, const struct outcome *outcome);
 void worker_refuse(struct worker *w, uint64_t serial, enum err code, const char *fmt, ...)
     PRINTF(4, 5);
+
+/* The end of a request about which nothing was told before, past all that waits for a flush:
+ * sent at once, from any thread.  A failure is found by the next flush. */
+void worker_finish_now(struct worker *w, uint64_t serial, const struct outcome *outcome);
 
 /* Bytes that were told and not sent, for those who cut their steps by size. */
 size_t worker_unsent(const struct worker *w);

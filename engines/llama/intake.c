@@ -253,27 +253,37 @@ static void queue(struct intake *in, struct order *order)
     pthread_mutex_unlock(&in->lock);
 }
 
-/* Its end is told before it is ready. */
-static void cancel(struct intake *in, struct item *item)
+/* It will not be ready. */
+static void drop(struct intake *in, struct item *item)
 {
-    struct job *job = new_job(ORDER_GENERATE, item->order.serial);
-    job->cancelled = true;
     item->cancelled = true;
-    post(in, job);
     if (unhook(in, item)) {
         item_free(item);
         settle(in);
     }
 }
 
+/* End the request if it is not ready yet. */
+static bool cancel(struct intake *in, uint64_t serial)
+{
+    pthread_mutex_lock(&in->lock);
+    struct item *item = find(in, serial);
+    if (item)
+        drop(in, item);
+    pthread_mutex_unlock(&in->lock);
+    if (item)
+        worker_finish_now(in->worker, serial, &(struct outcome){ .stop = STOP_CANCELLED });
+    return item != NULL;
+}
+
 /* An order that needs no preparation. */
 static void file(struct intake *in, enum order_kind kind, uint64_t serial)
 {
+    if (kind == ORDER_CANCEL && cancel(in, serial))
+        return;
     pthread_mutex_lock(&in->lock);
     struct item *item = serial ? find(in, serial) : NULL;
-    if (item && kind == ORDER_CANCEL)
-        cancel(in, item);
-    else if (item)
+    if (item)
         append(&item->then, new_job(kind, serial));
     else if (kind == ORDER_DRAIN && preparing(in))
         append(&in->drain, new_job(kind, serial));

@@ -10,8 +10,8 @@
  *
  * Reading a text of megabytes can take seconds, so there are two lanes: short requests
  * overtake long ones, whoever sent those.  Within a lane the order stays.  A cancellation
- * overtakes everything: a request that is not ready ends at once.  Other orders about a
- * request wait for it.
+ * overtakes everything: a request that is not ready ends at once, and the scheduler never
+ * hears of it.  Other orders about a request wait for it.
  */
 #pragma once
 
@@ -28,9 +28,7 @@ struct job {
     enum order_kind kind;
     uint64_t serial;
 
-    /* GENERATE: `cancelled`: it ended before it was ready.  Else `error.code` says whether
-     * the rest is there. */
-    bool cancelled;
+    /* GENERATE: `error.code` says whether the rest is there. */
     struct error error;
     llama_token *prompt; /* owned */
     size_t n_prompt;

@@ -121,11 +121,6 @@ static void pause_slot(struct scheduler *s, uint64_t serial, bool paused)
 /* Takes `job`. */
 static void admit(struct scheduler *s, struct job *job)
 {
-    if (job->cancelled) {
-        worker_finish(s->worker, job->serial, &(struct outcome){ .stop = STOP_CANCELLED });
-        job_free(job);
-        return;
-    }
     if (s->draining && !job->error.code)
         fail(&job->error, ERR_BACKEND_UNAVAILABLE, "the engine takes no more requests");
     if (job->error.code) {

@@ -365,6 +365,22 @@ static void events_wait_for_the_flush_and_leave_together(void **state)
     assert_true(daemon_hears_nothing(rig));
 }
 
+static void an_end_that_can_not_wait_overtakes_what_does(void **state)
+{
+    struct rig *rig = *state;
+    struct event event;
+    struct error error;
+    worker_text(rig->worker, 1, TEXT_ANSWER, (struct slice){ "x", 1 });
+    worker_finish_now(rig->worker, 2, &(struct outcome){ .stop = STOP_CANCELLED });
+    hear(rig, &event);
+    assert_int_equal(event.kind, EVENT_DONE);
+    assert_int_equal(event.serial, 2);
+    assert_int_equal(event.outcome.stop, STOP_CANCELLED);
+    assert_int_equal(worker_flush(rig->worker, &error), OK);
+    hear(rig, &event);
+    assert_int_equal(event.kind, EVENT_TEXT);
+}
+
 static void long_reasons_are_cut_at_a_character(void **state)
 {
     struct rig *rig = *state;
@@ -460,6 +476,7 @@ int main(void)
         RIGGED(verify_tells_the_digest),
         RIGGED(verify_without_a_model_fails_the_load),
         RIGGED(events_wait_for_the_flush_and_leave_together),
+        RIGGED(an_end_that_can_not_wait_overtakes_what_does),
         RIGGED(long_reasons_are_cut_at_a_character),
         RIGGED(a_lost_event_is_told_by_the_flush),
         RIGGED(no_pong_lands_inside_another_event),
