@@ -37,6 +37,25 @@ enum {
 
 /* --- options --------------------------------------------------------------- */
 
+/* Streams compute faster; a cache that is to be smaller than what all requests together
+ * could need has to be unified. */
+static enum err read_kv(const json_t *options, struct model_options *o, struct error *error)
+{
+    const char *kv = "auto";
+    enum err e = json_get_u32(options, "kv_tokens", N_CTX_LOWEST, INT32_MAX, &o->kv_tokens, error);
+    if (!e)
+        e = json_get_string(options, "kv", &kv, error);
+    if (e)
+        return e;
+    o->unified = strcmp(kv, "unified") == 0 || (strcmp(kv, "auto") == 0 && o->kv_tokens);
+    if (!o->unified && strcmp(kv, "auto") != 0 && strcmp(kv, "streams") != 0)
+        return fail(error, ERR_CONFIG, "kv is '%.32s'; it can be auto, streams or unified", kv);
+    if (!o->unified && o->kv_tokens)
+        return fail(error, ERR_CONFIG, "kv_tokens is %u, but kv is streams: each has n_ctx tokens",
+                    o->kv_tokens);
+    return OK;
+}
+
 /* What the scheduler does with what it knows. */
 static enum err read_scheduling(const json_t *options, struct model_options *o, struct error *error)
 {
@@ -68,6 +87,8 @@ enum err model_options_read(const json_t *options, struct model_options *ret, st
         e = loading_read(options, &o.loading, error);
     if (!e)
         e = read_scheduling(options, &o, error);
+    if (!e)
+        e = read_kv(options, &o, error);
     if (e) {
         if (error)
             error->code = ERR_CONFIG;
@@ -200,8 +221,8 @@ static enum err find_room(const struct modelfile *file, const char *path,
                           const struct model_options *options, uint32_t *slots, struct error *error)
 {
     struct estimate_plan plan = {
-        .slots = *slots,
-        .n_ctx = options->n_ctx,
+        .slots = options->kv_tokens ? 1 : *slots,
+        .n_ctx = options->kv_tokens ? options->kv_tokens : options->n_ctx,
         .batch = MODEL_BATCH,
         .kv_type = options->loading.kv_type,
         .flash_attention = options->loading.flash_attention != LLAMA_FLASH_ATTN_TYPE_DISABLED,
@@ -218,7 +239,7 @@ static enum err find_room(const struct modelfile *file, const char *path,
         enum err refused = estimate_refuse(&e, &plan, memory, &why);
         return fail(error, refused, "cannot load model '%s': %s", path, why.message);
     }
-    if (options->loading.check_memory)
+    if (options->loading.check_memory && !options->kv_tokens)
         *slots = plan.slots;
     return OK;
 }
@@ -262,7 +283,10 @@ static uint32_t context_for(const struct llama_model *llama, uint32_t wanted)
 static enum err make_context(struct model *m, const struct model_options *options, const char *path,
                              struct error *error)
 {
-    uint64_t cells = (uint64_t)m->n_ctx * m->slots;
+    uint64_t cells = options->kv_tokens ? options->kv_tokens : (uint64_t)m->n_ctx * m->slots;
+    if (cells < m->n_ctx)
+        return fail(error, ERR_CONFIG, "kv_tokens is %u; one request may need %u (n_ctx)",
+                    options->kv_tokens, m->n_ctx);
     if (m->slots == 0 || m->slots > llama_max_parallel_sequences())
         return fail(error, ERR_CONFIG, "%u slots; 1 to %zu are possible", m->slots,
                     llama_max_parallel_sequences());
@@ -281,7 +305,7 @@ static enum err make_context(struct model *m, const struct model_options *option
     params.type_k = options->loading.kv_type;
     params.type_v = options->loading.kv_type;
     params.flash_attn_type = options->loading.flash_attention;
-    params.kv_unified = false;
+    params.kv_unified = options->unified;
     params.no_perf = true;
     params.cb_eval = pages_look;
     params.cb_eval_user_data = m->pages;
@@ -329,6 +353,8 @@ static void set_up_scheduling(struct model *m, const struct model_options *optio
         .possible = !llama_model_is_recurrent(m->llama) && !llama_model_is_hybrid(m->llama),
         .window = window > 0 ? (uint32_t)window : 0,
     };
+    m->unified = options->unified;
+    m->n_cells = llama_n_ctx(m->context);
     m->sharing = options->sharing;
     m->shelf_bytes = (size_t)options->shelf_mib << 20;
     m->slowdown = options->pace_percent / 100.0;
@@ -363,7 +389,8 @@ static void describe_cache(struct model *m)
                            : !m->rewind.possible     ? "whole"
                            : m->rewind.window        ? "windowed"
                                                      : "anywhere";
-    snprintf(m->capabilities.kv, sizeof m->capabilities.kv, "streams");
+    snprintf(m->capabilities.kv, sizeof m->capabilities.kv, "%s",
+             m->unified ? "unified" : "streams");
     snprintf(m->capabilities.prefixes, sizeof m->capabilities.prefixes, "%s", prefixes);
 }
 

@@ -24,6 +24,8 @@ struct model {
     struct chat *chat;
     uint32_t n_ctx; /* tokens of one request, prompt and answer */
     uint32_t slots;
+    bool unified;         /* the context is one for all slots, not a stream for each */
+    uint32_t n_cells;     /* tokens of all requests */
     struct rewind rewind; /* of its memory */
     enum sharing sharing;
     size_t shelf_bytes; /* host memory for sequences that are not in the cache */
@@ -36,6 +38,8 @@ struct model_options {
     uint32_t n_ctx;
     int32_t n_gpu_layers; /* -1: all of them */
     struct loading loading;
+    bool unified;
+    uint32_t kv_tokens; /* of all requests, if unified; 0: n_ctx for each */
     enum sharing sharing;
     uint32_t shelf_mib;
     uint32_t pace_percent; /* a step beside reading, of one that only writes */

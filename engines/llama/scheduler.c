@@ -20,11 +20,15 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "pace.h"
+#include "room.h"
 #include "seat.h"
 
 enum {
     CANCEL_WITHIN_US = 50 * 1000,
-    DECODE_BROKEN_OFF = 2, /* llama_decode()'s word for it */
+
+    /* llama_decode()'s words for it */
+    DECODE_NO_ROOM = 1,
+    DECODE_BROKEN_OFF = 2,
 };
 
 struct scheduler {
@@ -164,6 +168,8 @@ static void fill_slots(struct scheduler *s)
 {
     while (s->waiting) {
         struct job *next = s->waiting->next;
+        if (!room_for(&s->seats, &s->running, s->waiting))
+            return;
         struct slot *slot = seats_take(&s->seats, s->waiting);
         if (!slot)
             return;
@@ -196,10 +202,15 @@ static uint32_t reading_room(struct scheduler *s, uint32_t writers, uint32_t wan
     return room;
 }
 
+static bool can_run(const struct scheduler *s, const struct slot *slot)
+{
+    return !slot->paused && !room_lacks(&s->seats, &s->running, slot);
+}
+
 /* The slot is to read something in this step. */
 static bool can_read(struct scheduler *s, struct slot *slot)
 {
-    return !slot->paused && slot_reading(slot) && !seats_wait(&s->seats, &s->running, slot);
+    return can_run(s, slot) && slot_reading(slot) && !seats_wait(&s->seats, &s->running, slot);
 }
 
 static uint32_t choose_readers(struct scheduler *s, uint32_t writers)
@@ -347,10 +358,11 @@ static void step(struct scheduler *s)
     if (failed == 0) {
         llama_synchronize(s->model->context);
         pace_note(&s->pace, writers, n_read, clock_us() - s->step_began_us);
+        s->seats.steps++;
         sample_all(s);
     } else if (failed == DECODE_BROKEN_OFF) {
         find_out(s);
-    } else {
+    } else if (failed != DECODE_NO_ROOM || !room_make(&s->seats, &s->running)) {
         give_up_step(s, failed);
     }
     seats_close_up(&s->seats);
@@ -360,14 +372,14 @@ static void step(struct scheduler *s)
 static void tell_usage(struct scheduler *s)
 {
     s->usage.context_used = seats_used(&s->seats);
-    s->usage.context_size = (uint64_t)s->model->n_ctx * s->model->slots;
+    s->usage.context_size = s->model->n_cells;
     worker_usage(s->worker, &s->usage);
 }
 
 static bool anything_to_compute(struct scheduler *s)
 {
     LIST_EACH(struct slot, slot, &s->running, link) {
-        if (!slot->paused)
+        if (can_run(s, slot))
             return true;
     }
     return false;

@@ -5,16 +5,15 @@
  * numbers follow each other, and apart where not: so a request gets a stream beside those
  * that run, and a gap that stays is closed by moving the last one into it.
  *
- * How a sequence is copied from one stream to another depends on the model.  Where every
- * position is kept, its bytes are taken out and put in: that costs as much as it is long.
- * With a sliding window those bytes lack what has left the window, and a recurrent state
- * can't be taken back to an earlier token: there the library copies the whole stream, and
- * a sequence that is longer than what is shared can't be used at all.  So for such models
- * it is remembered where a prompt began to differ from what was there: the next one that
- * comes by is stopped at that place, and a copy is kept.
+ * A sequence is copied from one stream to another as the bytes that the library makes of
+ * it, which costs as much as it is long.  (The library can copy whole streams, too, but does
+ * so at the next decode, and whatever is done to either of them before goes wrong.)  Those
+ * bytes lack what has left a sliding window, and a recurrent state can't be taken back to an
+ * earlier token: so with such models a sequence that is longer than what is shared can't be
+ * copied.  But it is remembered where a prompt began to differ from what was there: the next
+ * one that comes by is stopped at that place, and a copy is kept.
  *
- * The library copies streams at the next decode.  Until then the copy must not be read,
- * which is why a slot that decoded nothing leaves nothing behind.
+ * In a unified cache a place is only a name, and a copy a mark on what is there already.
  */
 #include "seat.h"
 
@@ -26,6 +25,14 @@ enum {
     KEEP_LEAST = 32,   /* tokens that are worth a place on the shelf */
     COPY_LEAST = 16,   /* tokens that are worth a copy */
     APART_PATIENCE = 4 /* steps: a request that comes now closes the gap for nothing */
+};
+
+/* What a slot is to begin with.  The last token of a prompt is not asked for: it is decoded
+ * in any case, because the answer begins with what comes of it. */
+struct wish {
+    struct asker asker;
+    const llama_token *tokens;
+    size_t n;
 };
 
 /* Where a prefix can be had. */
@@ -108,6 +115,13 @@ static void shelve(struct seats *s, const struct slot *slot)
         shelf_drop(&s->shelf, k);
 }
 
+void seats_put_away(struct seats *s, struct slot *slot)
+{
+    if (slot->n_decoded)
+        shelve(s, slot);
+    seats_forget(s, slot);
+}
+
 static bool copy_bytes(struct seats *s, llama_seq_id from, llama_seq_id to)
 {
     struct llama_context *context = s->model->context;
@@ -120,8 +134,7 @@ static bool copy_bytes(struct seats *s, llama_seq_id from, llama_seq_id to)
 /* What `from` holds, to the empty place of `to`.  False: nothing is there now. */
 static bool copy(struct seats *s, const struct slot *from, const struct slot *to)
 {
-    const struct rewind *rewind = &s->model->rewind;
-    if (!rewind->possible || rewind->window) {
+    if (s->model->unified) {
         llama_memory_seq_cp(s->memory, from->seq, to->seq, -1, -1);
         return true;
     }
@@ -148,42 +161,52 @@ static uint32_t fetch(struct seats *s, const struct source *from, const struct s
 
 /* --- searching -------------------------------------------------------------------- */
 
-/* What `t` has for a prompt. */
-static void look_at(const struct seats *s, struct slot *t, struct asker asker,
-                    const llama_token *prompt, size_t n, struct source *best)
+/* What `t` has for a prompt: for a copy of it, or with `here` in its own place. */
+static void look_at(const struct seats *s, struct slot *t, const struct wish *wish, bool here,
+                    struct source *best)
 {
-    if (t->n_decoded == 0 || !sharing_allows(s->model->sharing, t->asker, asker))
+    if (t->n_decoded == 0 || !sharing_allows(s->model->sharing, t->asker, wish->asker))
         return;
-    size_t common = prefix_common(t->tokens, t->n_decoded, prompt, n);
-    size_t usable = prefix_usable(&s->model->rewind, t->n_decoded,
-                                  llama_memory_seq_pos_min(s->memory, t->seq), common);
+    bool all_there = here || s->model->unified;
+    llama_pos first = all_there ? llama_memory_seq_pos_min(s->memory, t->seq) : first_kept(s, t);
+    size_t common = prefix_common(t->tokens, t->n_decoded, wish->tokens, wish->n);
+    size_t usable = prefix_usable(&s->model->rewind, t->n_decoded, first, common);
     if (common > best->common)
         best->common = common;
-    /* Equally much that nobody computes with is better: it need not be copied. */
-    if (usable > best->n || (usable && usable == best->n && !t->job && best->slot->job)) {
+    if (usable > best->n) {
         best->slot = t;
         best->n = usable;
     }
 }
 
-static struct source look_on_shelf(struct seats *s, const struct job *job, size_t n)
+static struct source look_on_shelf(struct seats *s, const struct wish *wish)
 {
     struct source found = { 0 };
-    found.kept = shelf_find(&s->shelf, job->asker, job->prompt, n, &found.n, &found.common);
+    found.kept = shelf_find(&s->shelf, wish->asker, wish->tokens, wish->n, &found.n, &found.common);
     return found;
 }
 
-/* The last token of a prompt is decoded in any case: the answer begins with what it says. */
-static struct source search(struct seats *s, const struct job *job)
+/* What can be copied. */
+static struct source search(struct seats *s, const struct wish *wish)
 {
     struct source best = { 0 };
     for (uint32_t i = 0; i < s->n; i++)
-        look_at(s, &s->slots[i], job->asker, job->prompt, job->n_prompt - 1, &best);
-    struct source kept = look_on_shelf(s, job, job->n_prompt - 1);
+        look_at(s, &s->slots[i], wish, false, &best);
+    struct source kept = look_on_shelf(s, wish);
     size_t common = best.common > kept.common ? best.common : kept.common;
     if (kept.n > best.n)
         best = kept;
     best.common = common;
+    return best;
+}
+
+/* What can be used where it is. */
+static struct source search_free(const struct seats *s, const struct wish *wish)
+{
+    struct source best = { 0 };
+    for (uint32_t i = 0; i < s->n; i++)
+        if (!s->slots[i].job)
+            look_at(s, &s->slots[i], wish, true, &best);
     return best;
 }
 
@@ -223,7 +246,7 @@ static struct slot *choose_from(const struct seats *s, uint32_t first, uint32_t 
 static struct slot *choose(const struct seats *s, const struct slot *has_it)
 {
     uint32_t first = 0, last = 0;
-    if (!find_range(s, &first, &last))
+    if (s->model->unified || !find_range(s, &first, &last))
         return choose_from(s, 0, s->n - 1, has_it);
     struct slot *between = choose_from(s, first, last, has_it);
     if (between)
@@ -233,21 +256,21 @@ static struct slot *choose(const struct seats *s, const struct slot *has_it)
 
 /* --- taking a seat ----------------------------------------------------------------- */
 
-/* Make the slot's place hold as much as can be had; how many tokens. */
-static uint32_t furnish(struct seats *s, struct slot *slot, const struct job *job,
+/* In its own place; how many tokens. */
+static uint32_t cut_back(struct seats *s, struct slot *slot, size_t n)
+{
+    if (slot->n_decoded >= n + KEEP_LEAST)
+        shelve(s, slot);
+    return trim(s, slot, slot->n_decoded, n);
+}
+
+/* In place of what is there; how many tokens. */
+static uint32_t replace(struct seats *s, struct slot *slot, const struct wish *wish,
                         struct source from)
 {
-    if (from.slot == slot) {
-        if (slot->n_decoded >= from.n + KEEP_LEAST)
-            shelve(s, slot);
-        return trim(s, slot, slot->n_decoded, from.n);
-    }
-    if (slot->n_decoded) {
-        shelve(s, slot);
-        seats_forget(s, slot);
-        if (from.kept) /* it may have made room */
-            from = look_on_shelf(s, job, job->n_prompt - 1);
-    }
+    seats_put_away(s, slot);
+    if (from.kept) /* it may have made room */
+        from = look_on_shelf(s, wish);
     return from.n >= COPY_LEAST ? fetch(s, &from, slot) : 0;
 }
 
@@ -261,11 +284,16 @@ static uint32_t mark_for(const struct seats *s, size_t common, uint32_t n_cached
 
 struct slot *seats_take(struct seats *s, struct job *job)
 {
-    struct source from = search(s, job);
-    struct slot *slot = choose(s, from.slot);
+    struct wish wish = { job->asker, job->prompt, job->n_prompt - 1 };
+    struct source here = search_free(s, &wish);
+    struct source from = search(s, &wish);
+    struct slot *slot = choose(s, here.n >= from.n ? here.slot : NULL);
     if (!slot)
         return NULL;
-    uint32_t n_cached = furnish(s, slot, job, from);
+    struct source own = { 0 };
+    look_at(s, slot, &wish, true, &own);
+    uint32_t n_cached =
+        own.n && own.n >= from.n ? cut_back(s, slot, own.n) : replace(s, slot, &wish, from);
     slot_begin(slot, job, n_cached);
     slot->mark = mark_for(s, from.common, n_cached);
     return slot;
@@ -284,11 +312,11 @@ static uint32_t prospect(const struct seats *s, const struct slot *other, const 
 
 static void catch_up(struct seats *s, const struct list *running, struct slot *slot)
 {
+    struct wish wish = { slot->asker, slot->tokens, slot->n_tokens - 1 };
     struct source best = { 0 };
     LIST_EACH(struct slot, other, running, link) {
-        if (other == slot)
-            break;
-        look_at(s, other, slot->asker, slot->tokens, slot->n_tokens - 1, &best);
+        if (other != slot)
+            look_at(s, other, &wish, false, &best);
     }
     if (best.n < (size_t)slot->n_decoded + HOLD_LEAST)
         return;
@@ -304,7 +332,8 @@ bool seats_wait(struct seats *s, const struct list *running, struct slot *slot)
     LIST_EACH(struct slot, other, running, link) {
         if (other == slot)
             break;
-        if (!other->paused && slot_reading(other) && prospect(s, other, slot) > other->n_decoded)
+        if (!other->paused && !other->aside && slot_reading(other) &&
+            prospect(s, other, slot) > other->n_decoded)
             return true;
     }
     return false;
@@ -340,6 +369,7 @@ void seats_decoded(struct seats *s, struct slot *slot)
 void seats_find_out(struct seats *s, struct slot *slot)
 {
     uint32_t held = (uint32_t)(llama_memory_seq_pos_max(s->memory, slot->seq) + 1);
+    slot->begun = slot->told = true;
     slot->n_offered = 0;
     slot->n_decoded = trim(s, slot, held, slot->n_tokens - 1);
 }
@@ -348,7 +378,7 @@ void seats_find_out(struct seats *s, struct slot *slot)
 
 void seats_leave(struct seats *s, struct slot *slot)
 {
-    if (!slot->begun || !sharing_allows(s->model->sharing, slot->asker, slot->asker))
+    if (!sharing_allows(s->model->sharing, slot->asker, slot->asker))
         seats_forget(s, slot);
     slot_end(slot);
 }
@@ -358,7 +388,7 @@ uint64_t seats_used(const struct seats *s)
     uint64_t n = 0;
     for (uint32_t i = 0; i < s->n; i++)
         n += s->slots[i].n_decoded;
-    return n;
+    return n < s->model->n_cells ? n : s->model->n_cells;
 }
 
 /* --- side by side ------------------------------------------------------------------- */
@@ -366,8 +396,7 @@ uint64_t seats_used(const struct seats *s)
 /* What runs in `from` goes on in `to`, which is free. */
 static void move(struct seats *s, struct slot *from, struct slot *to)
 {
-    shelve(s, to);
-    seats_forget(s, to);
+    seats_put_away(s, to);
     if (from->n_decoded && !copy(s, from, to))
         return;
     llama_memory_seq_rm(s->memory, from->seq, -1, -1);
@@ -381,7 +410,7 @@ static void move(struct seats *s, struct slot *from, struct slot *to)
 void seats_close_up(struct seats *s)
 {
     uint32_t first = 0, last = 0;
-    if (!find_range(s, &first, &last))
+    if (s->model->unified || !find_range(s, &first, &last))
         return;
     struct slot *gap = choose_from(s, first, last, NULL);
     s->apart = gap ? s->apart + 1 : 0;

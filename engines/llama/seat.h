@@ -23,6 +23,7 @@ struct seats {
     struct slot *slots; /* owned */
     struct slot **at;   /* owned; slots by `seq` */
     struct shelf shelf;
+    uint64_t steps; /* decoded so far */
     unsigned apart; /* steps for which those that run have not stood side by side */
 };
 
@@ -50,10 +51,14 @@ void seats_find_out(struct seats *s, struct slot *slot);
 /* End its request; its sequence stays as long as nobody needs the place. */
 void seats_leave(struct seats *s, struct slot *slot);
 
+/* Nobody runs in it: what it holds goes to the shelf. */
+void seats_put_away(struct seats *s, struct slot *slot);
+
 /* What is in its place can't be trusted any more. */
 void seats_forget(struct seats *s, struct slot *slot);
 
-/* Tokens that are in the cache. */
+/* Tokens that are in the cache; those that several have count for each, as far as there is
+ * room. */
 uint64_t seats_used(const struct seats *s);
 
 /* Between steps: let those that run stand side by side. */

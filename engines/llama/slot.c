@@ -34,8 +34,16 @@ void slot_begin(struct slot *s, struct job *job, uint32_t n_cached)
 void slot_found(struct slot *s, uint32_t n_cached)
 {
     s->n_decoded = n_cached;
-    if (!s->begun)
+    if (!s->told)
         s->outcome.cached_tokens = n_cached;
+}
+
+void slot_set_aside(struct slot *s, uint64_t step)
+{
+    s->n_decoded = s->n_offered = 0;
+    s->begun = false;
+    s->aside = true;
+    s->aside_step = step;
 }
 
 static void put(struct llama_batch *batch, llama_token token, uint32_t at, llama_seq_id seq,
@@ -51,7 +59,6 @@ static void put(struct llama_batch *batch, llama_token token, uint32_t at, llama
 
 void slot_offer(struct slot *s, struct llama_batch *batch, uint32_t n)
 {
-    s->begun = true;
     s->n_offered = n;
     for (uint32_t at = s->n_decoded; at < s->n_decoded + n; at++)
         put(batch, s->tokens[at], at, s->seq, at + 1 == s->n_tokens);
@@ -62,6 +69,8 @@ void slot_decoded(struct slot *s)
 {
     s->n_decoded += s->n_offered;
     s->n_offered = 0;
+    s->begun = s->told = true;
+    s->aside = false;
 }
 
 static void note_time(struct slot *s)

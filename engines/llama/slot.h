@@ -24,7 +24,10 @@ struct slot {
     llama_seq_id seq; /* its place in the cache */
     struct job *job;  /* owned; NULL while FREE */
     bool paused;
-    bool begun; /* some of its sequence was decoded for this request */
+    bool begun;          /* some of its sequence was decoded for this request */
+    bool aside;          /* it had to leave the cache, and has not begun again */
+    uint64_t aside_step; /* in which step that was */
+    bool told;           /* how much of its prompt needed no work is settled */
 
     struct asker asker;  /* who asked for what is in `tokens` */
     llama_token *tokens; /* owned; n_ctx of them */
@@ -61,6 +64,9 @@ void slot_found(struct slot *s, uint32_t n_cached);
 
 /* Add the next `n` of what is left to `batch`. */
 void slot_offer(struct slot *s, struct llama_batch *batch, uint32_t n);
+
+/* What it had in the cache is gone; it is to begin again, with all that is known. */
+void slot_set_aside(struct slot *s, uint64_t step);
 
 /* The batch was decoded. */
 void slot_decoded(struct slot *s);

@@ -50,6 +50,7 @@ enum {
     "no model is chosen or fetched unasked; name one, or fetch one with `inferdctl pull`"
 
 static const char *const templates[] = { "gemma4", "granite", NULL };
+static const char *const kv[] = { "auto", "streams", "unified", NULL };
 static const char *const sharing[] = { "uid", "caller", "off", NULL };
 static const char *const sandboxes[] = { "auto", "off", "require", NULL };
 static const char *const attention[] = { "auto", "on", "off", NULL };
@@ -99,6 +100,8 @@ static const struct key llamacpp_keys[] = {
     BOOL("memory_check"),
     LIST("rpc_servers"),
     CHOICE("sandbox", sandboxes),
+    CHOICE("kv", kv),
+    WHOLE("kv_tokens", CONTEXT_LOWEST, INT32_MAX),
     CHOICE("prefix_sharing", sharing),
     WHOLE("prefix_cache_mib", 0, 1024 * 1024),
     WHOLE("pace_percent", 110, 10000),

@@ -60,6 +60,7 @@ def engine(cache):
         options = {"threads": 1, **(options or {})}
         last = engines[-1].load(options, model_path=str(model), cache_dir=str(cache), **more)[-1]
         assert last["type"] == "ready", last
+        engines[-1].ready = last
         return engines[-1]
 
     yield make

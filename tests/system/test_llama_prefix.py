@@ -27,7 +27,8 @@ def said(e, serial, question, system=SYSTEM, **more):
 def answers_alone(model, cache):
     """The answers of an engine that shares nothing."""
     with Engine(LLAMA, model=model) as e:
-        ready = e.load({"threads": 1, "prefix_sharing": "off"}, slots=1, cache_dir=str(cache))[-1]
+        ready = e.load({"threads": 1, "prefix_sharing": "off", "kv_type": "f32"}, slots=1,
+                       cache_dir=str(cache))[-1]
         assert ready["prefixes"] == "off" and ready["kv"] == "streams"
         ends = [said(e, s, q) for s, q in enumerate(QUESTIONS, 1)]
     assert all(end["cached_tokens"] == 0 for _, end in ends)
@@ -44,7 +45,7 @@ def alone(endless, cache):
 def kind(request, models, cache):
     """(its memory, a model that has it, its answers alone).  The seed is one with which no two
     tokens are so close that sums in another order choose another."""
-    seed = {"all": "0", "window": "0", "state": "1"}[request.param]
+    seed = {"all": "2", "window": "2", "state": "6"}[request.param]
     model = models(request.param, "--end-tokens", "unreachable", "--type", "f32", "--scale", "8",
                    "--seed", seed, "--memory", request.param)
     return request.param, model, answers_alone(model, cache)
@@ -82,15 +83,16 @@ def test_a_conversation_goes_on_from_its_last_answer(engine, models):
 
 
 def test_prompts_that_arrive_together_read_once_what_they_share(engine, kind):
-    _, model, alone = kind
-    e = engine(model, {"n_ctx": 512}, slots=16)
+    memory, model, alone = kind
+    e = engine(model, {"n_ctx": 512, "kv_type": "f32"}, slots=16)
     for s, q in enumerate(QUESTIONS, 1):
         say(e, s, q)
     got = answers(e, range(1, 17))
     assert [got[s][0] for s in sorted(got)] == alone
     cached = sorted(end["cached_tokens"] for _, end in got.values())
     assert cached[0] == 0, "somebody has to read it"
-    assert cached[1] > len(SYSTEM), cached
+    # What can't be taken back is of no use to one that comes a moment later.
+    assert cached[1 if memory == "all" else 2] > len(SYSTEM), cached
 
 
 def test_who_waits_goes_on_when_the_one_who_reads_for_it_is_gone(engine, endless):
@@ -154,7 +156,7 @@ def test_more_prompts_than_slots_take_turns_without_reading_again(engine, endles
 
 def test_each_memory_says_what_it_can_use(engine, kind):
     memory, model, alone = kind
-    e = engine(model, slots=1)
+    e = engine(model, {"kv_type": "f32"}, slots=1)
     ends = [said(e, s, QUESTIONS[s]) for s in range(1, 4)]
     assert [text for text, _ in ends] == alone[1:4]
     cached = [end["cached_tokens"] > len(SYSTEM) for _, end in ends]
@@ -181,12 +183,15 @@ def test_a_longer_answer_that_is_left_for_a_shorter_one_is_not_lost(engine, endl
     assert again[1]["cached_tokens"] == long["prompt_tokens"] - 1
 
 
-@pytest.mark.parametrize("mib", [512, 0])
-def test_answers_do_not_depend_on_who_was_there_before(engine, kind, mib):
+@pytest.mark.parametrize("options", [
+    {}, {"prefix_cache_mib": 0}, {"kv": "unified"}, {"kv_tokens": 600},
+    {"kv_tokens": 600, "prefix_cache_mib": 0},
+], ids=["streams", "no-shelf", "unified", "small", "small-no-shelf"])
+def test_answers_do_not_depend_on_who_was_there_before(engine, kind, options):
     """Joins, leaves and gaps between those that run, in an order that nobody chose."""
     _, model, alone = kind
     rng = random.Random(7)
-    e = engine(model, {"n_ctx": 512, "prefix_cache_mib": mib}, slots=5)
+    e = engine(model, {"n_ctx": 512, "kv_type": "f32", **options}, slots=5)
     want, got, left, serial = {}, {}, 0, 0
     while serial < 120 or left:
         while left < 7 and serial < 120:
@@ -201,17 +206,20 @@ def test_answers_do_not_depend_on_who_was_there_before(engine, kind, mib):
             if rng.random() < 0.05:
                 e.order("cancel", serial=event["serial"])
         else:
-            assert event["type"] == "done", event
+            assert event["type"] == "done", (event, e.stderr())
             left -= 1
     for s in got:
         assert want[s].startswith(got[s])
-    assert sum(len(t) > 0 for t in got.values()) > 80
+    assert sum(len(t) > 0 for t in got.values()) > 60
 
 
 @pytest.mark.parametrize("options, words", [
     ({"prefix_sharing": "all"}, ["prefix_sharing", "all"]),
     ({"prefix_cache_mib": -1}, ["prefix_cache_mib"]),
     ({"pace_percent": 100}, ["pace_percent", "100"]),
+    ({"kv": "both"}, ["kv", "both"]),
+    ({"kv": "streams", "kv_tokens": 600}, ["kv_tokens", "600"]),
+    ({"n_ctx": 512, "kv_tokens": 511}, ["kv_tokens", "511", "512"]),
 ])
 def test_options_that_are_none_are_named(endless, cache, options, words):
     with Engine(LLAMA, model=endless) as e:
