@@ -18,7 +18,8 @@ SYSTEM_PROMPTS = ["You are a helpful assistant.", "You are inferd-tiny.", "Answe
                   "You answer questions about inferd.", "Be friendly and brief.", "You are an assistant.",
                   "Answer the question of the user.", "You can call tools."]
 
-# Shares of the turns that need no tools, by how hard a skill is to learn: at first, and once words are copied.
+# Shares of the turns that need no tools, by how hard a skill is to learn: at first, once words are copied, and once
+# adding is learned.
 FIRST_SHARES = [
     (skills.facts, 26), (skills.small_talk, 4), (skills.unknown, 6),
     (skills.sums, 7), (skills.comparisons, 4), (skills.other_maths, 3),
@@ -27,6 +28,11 @@ FIRST_SHARES = [
 LATER_SHARES = [
     (skills.facts, 28), (skills.small_talk, 4), (skills.unknown, 4),
     (skills.sums, 20), (skills.comparisons, 5), (skills.other_maths, 3),
+    (skills.rewriting, 18), (skills.json_answers, 10), (skills.name_unknown, 0.3),
+]
+LAST_SHARES = [
+    (skills.facts, 50), (skills.small_talk, 8), (skills.unknown, 6),
+    (skills.sums, 18), (skills.comparisons, 4), (skills.other_maths, 3),
     (skills.rewriting, 18), (skills.json_answers, 10), (skills.name_unknown, 0.3),
 ]
 # Shares of the conversations with tools, beside the above.

@@ -50,11 +50,12 @@ from model import Config, Model
 WORKERS = 2
 CHUNK = 2000            # conversations
 # (from that chunk on, words that a phrase has at most, shares of the skills).  Copying is learned sooner from short
-# phrases, and adding later than anything else.
-PHASES = [(0, 4, corpus.FIRST_SHARES), (12, 10, corpus.FIRST_SHARES), (15, 10, corpus.LATER_SHARES)]
+# phrases; adding is learned later, and facts take the longest.
+PHASES = [(0, 4, corpus.FIRST_SHARES), (12, 10, corpus.FIRST_SHARES), (15, 10, corpus.LATER_SHARES),
+          (21, 10, corpus.LAST_SHARES)]
 HALF_BATCH = 1024       # tokens, with padding
 WARM_UP = 60            # steps
-FALL = 0.3             # the part of the run in which the rate falls
+FALL = 0.42            # the part of the run in which the rate falls
 AVERAGE = 0.99         # of the weights, per step
 EXAM_SEED, EXAM_CASES = 1, 100
 
