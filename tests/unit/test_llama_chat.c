@@ -271,6 +271,50 @@ static void what_does_not_fit_is_refused_with_both_numbers(void **state UNUSED)
     chat_free(chat);
 }
 
+static void what_the_stack_is_too_small_for_is_not_read(void **state UNUSED)
+{
+    char text[1000];
+    memset(text, 'x', sizeof text);
+    struct chat *chat = chat_with(vocabulary("qwen2"), "chatml");
+    struct message message = { ROLE_USER, { text, sizeof text } };
+    struct error error = { .message = "" };
+    llama_token *tokens;
+    size_t n;
+    assert_int_equal(chat_prompt(chat, &message, 1, N_CTX, 999, &tokens, &n, &error),
+                     ERR_INVALID_REQUEST);
+    assert_non_null(strstr(error.message, "1000 bytes"));
+    assert_non_null(strstr(error.message, "at most 999"));
+    /* The template adds to it. */
+    assert_int_equal(chat_prompt(chat, &message, 1, N_CTX, 1000, &tokens, &n, &error),
+                     ERR_INVALID_REQUEST);
+    assert_non_null(strstr(error.message, "at most 1000"));
+    assert_int_equal(chat_prompt(chat, &message, 1, N_CTX, 1100, &tokens, &n, &error), OK);
+    free(tokens);
+    chat_free(chat);
+}
+
+/* Neither has a token, so each is as many as it has bytes; reading them takes minutes. */
+static void what_is_spelled_out_is_counted_first(void **state UNUSED)
+{
+    static const char *const characters[] = { "\n", "\xF0\x9F\x98\x80" };
+    struct chat *chat = chat_with(vocabulary("llama-spm"), "chatml");
+    for (size_t i = 0; i < ARRAY_LEN(characters); i++) {
+        enum { BYTES = 1000000 };
+        struct error error = { .message = "" };
+        llama_token *tokens;
+        size_t n, len = strlen(characters[i]);
+        char *text = malloc(BYTES);
+        for (size_t at = 0; at < BYTES; at++)
+            text[at] = characters[i][at % len];
+        struct message message = { ROLE_USER, { text, BYTES } };
+        assert_int_equal(chat_prompt(chat, &message, 1, 100000, SIZE_MAX, &tokens, &n, &error),
+                         ERR_INVALID_REQUEST);
+        assert_non_null(strstr(error.message, "at least 1000"));
+        free(text);
+    }
+    chat_free(chat);
+}
+
 static void what_a_template_says_no_to_is_refused_in_its_words(void **state UNUSED)
 {
     const struct llama_model *model = vocabulary("qwen2");
@@ -320,6 +364,8 @@ int main(void)
         cmocka_unit_test(without_control_tokens_the_tokens_are_llama_cpps),
         cmocka_unit_test(a_template_that_writes_bos_does_not_double_it),
         cmocka_unit_test(what_does_not_fit_is_refused_with_both_numbers),
+        cmocka_unit_test(what_the_stack_is_too_small_for_is_not_read),
+        cmocka_unit_test(what_is_spelled_out_is_counted_first),
         cmocka_unit_test(what_a_template_says_no_to_is_refused_in_its_words),
         cmocka_unit_test(a_template_that_is_none_is_an_error),
         cmocka_unit_test(a_model_without_a_template_gets_chatml),
