@@ -201,6 +201,21 @@ static enum err read_number(struct key *k, struct error *error)
     return OK;
 }
 
+/* What is added so that nothing is divided by zero. */
+static enum err read_epsilon(struct key *k, struct error *error)
+{
+    uint32_t bits = 0;
+    float epsilon;
+    enum err e = window_u32(k->w, &bits, error);
+    if (e)
+        return e;
+    memcpy(&epsilon, &bits, sizeof epsilon);
+    if (!(epsilon >= 0 && epsilon <= 1))
+        return fail(error, ERR_CONFIG, "key '%s' is %g; 0 to 1 are possible", k->shown,
+                    (double)epsilon);
+    return OK;
+}
+
 /* --- arrays ---------------------------------------------------------------- */
 
 static enum err array_head(struct key *k, struct error *error)
@@ -306,6 +321,9 @@ static void note_measure(struct key *k, bool array)
     case USE_STATE:
         k->m->keeps_state = true;
         break;
+    case USE_ROTATED:
+        k->m->rotated = n;
+        break;
     default:
         break;
     }
@@ -343,6 +361,8 @@ static enum err read_single(struct key *k, struct error *error)
         return wrong_type(k, error);
     if (k->type == GGUF_TYPE_STRING)
         return read_string(k, NULL, error);
+    if (k->rule->use == USE_EPSILON)
+        return read_epsilon(k, error);
     return wants_number(k) ? read_number(k, error)
                            : window_skip(k->w, size_of_type(k->type), error);
 }
@@ -392,6 +412,22 @@ static uint64_t kv_heads_of_all_layers(const struct metadata *m)
     return s->layers ? sum * (s->layers - shared) / s->layers : 0;
 }
 
+/* Numbers of a key are turned in pairs.  How many a key has is certain only where all
+ * layers have as many heads. */
+static enum err check_rotated(const struct metadata *m, struct error *error)
+{
+    const struct measures *s = &m->measures;
+    uint32_t key = s->key_length;
+    if (!key && s->heads && m->head_counts == 0)
+        key = s->width / s->heads;
+    if (m->rotated % 2 || (key && m->rotated > key))
+        return fail(error, ERR_CONFIG,
+                    "%u numbers of each key are turned (rope.dimension_count), of %u; an even "
+                    "number of them is possible",
+                    m->rotated, key);
+    return OK;
+}
+
 static enum err conclude(struct metadata *m, struct error *error)
 {
     struct measures *s = &m->measures;
@@ -409,6 +445,8 @@ static enum err conclude(struct metadata *m, struct error *error)
         e = check_per_layer(m, "counts of heads of keys and values", m->kv_head_counts, error);
     if (!e)
         e = check_per_layer(m, "widths of the feed-forward part", m->feed_forwards, error);
+    if (!e)
+        e = check_rotated(m, error);
     s->kv_heads = kv_heads_of_all_layers(m);
     return e;
 }

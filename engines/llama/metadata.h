@@ -18,6 +18,7 @@ struct metadata {
     uint32_t shared_kv_layers;   /* the last so many use keys and values of others */
     uint32_t attention_interval; /* one of so many looks back at all tokens; 0: all do */
     bool keeps_state;            /* of a size of its own, instead of keys and values */
+    uint32_t rotated;            /* numbers of a key that depend on the place; 0: not said */
     char prefix[64];             /* whose measures they are: "llama" of "llama.block_count" */
 };
 

@@ -28,6 +28,8 @@ enum use {
     USE_INTERVAL,
     USE_LATENT,
     USE_STATE,
+    USE_ROTATED,
+    USE_EPSILON,
 };
 
 /* "*." at the beginning of a name stands for an architecture, "*" at its end for any rest. */

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <ggml.h>
 #include <gguf.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -402,6 +403,42 @@ static void measures_out_of_range(void **state UNUSED)
     expect_refused(1, "llama.attention.head_count_kv");
 }
 
+static void numbers_that_are_turned_without_a_pair(void **state UNUSED)
+{
+    key_u32(&plan.keys, "llama.rope.dimension_count", 0);
+    expect_refused(1, "llama.rope.dimension_count");
+    buf_clear(&plan.keys);
+    key_u32(&plan.keys, "llama.rope.dimension_count", 7);
+    expect_refused(1, "7 numbers");
+    buf_clear(&plan.keys);
+    key_u32(&plan.keys, "llama.attention.head_count", 4);
+    key_u32(&plan.keys, "llama.rope.dimension_count", 8);
+    expect_fine(2);
+    buf_clear(&plan.keys);
+    key_u32(&plan.keys, "llama.attention.head_count", 4);
+    key_u32(&plan.keys, "llama.rope.dimension_count", 10);
+    expect_refused(2, "of 8");
+}
+
+static void epsilons_that_are_none(void **state UNUSED)
+{
+    static const struct {
+        float value;
+        bool fine;
+    } cases[] = { { 1e-5f, true }, { 0, true },    { -1e-5f, false },
+                  { 2, false },    { NAN, false }, { INFINITY, false } };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        buf_clear(&plan.keys);
+        put_text(&plan.keys, "llama.attention.layer_norm_rms_epsilon");
+        put_u32(&plan.keys, GGUF_TYPE_FLOAT32);
+        put(&plan.keys, &cases[i].value, sizeof cases[i].value);
+        if (cases[i].fine)
+            expect_fine(1);
+        else
+            expect_refused(1, "layer_norm_rms_epsilon");
+    }
+}
+
 static void arrays_per_layer_that_are_not(void **state UNUSED)
 {
     key_array(&plan.keys, "llama.feed_forward_length", GGUF_TYPE_UINT32, 1);
@@ -606,6 +643,8 @@ int main(void)
         TEST(arrays_of_arrays_and_types_that_do_not_exist),
         TEST(known_keys_of_other_types),
         TEST(measures_out_of_range),
+        TEST(numbers_that_are_turned_without_a_pair),
+        TEST(epsilons_that_are_none),
         TEST(arrays_per_layer_that_are_not),
         TEST(measures_of_somebody_else),
         TEST(words_that_are_there_twice),
