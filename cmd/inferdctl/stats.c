@@ -93,7 +93,10 @@ static void show_backend(struct output *out, const json_t *b)
     if (text(b, "sandbox")[0])
         output_printf(out, "%-12s %s\n", "sandbox", text(b, "sandbox"));
     if (number(b, "n_ctx") > 0)
-        output_printf(out, "%-12s %lld tokens per request\n", "context", number(b, "n_ctx"));
+        output_printf(out, "%-12s %lld tokens per request%s%s\n", "context", number(b, "n_ctx"),
+                      text(b, "kv")[0] ? ", " : "", text(b, "kv"));
+    if (text(b, "prefixes")[0])
+        output_printf(out, "%-12s %s\n", "prefixes", text(b, "prefixes"));
     const json_t *context = json_object_get(b, "context");
     if (context)
         output_printf(out, "%-12s %lld of %lld tokens; %lld of %lld prompt tokens came from it\n",

@@ -390,6 +390,8 @@ static enum err run(struct scheduler *s, struct error *error)
     for (;;) {
         fill_slots(s); /* what ended may have made room */
         bool idle = !anything_to_compute(s);
+        if (idle)
+            seats_check(&s->seats);
         if (idle && s->draining && s->running.len == 0)
             return OK;
         struct job *job = intake_take(s->intake, idle);

@@ -187,6 +187,13 @@ static void on_lost(void *owner, const struct error *why)
     end_running(owner, &error);
 }
 
+/* Where memory is short, an engine runs fewer requests at a time than it was asked to. */
+static void learn_abilities(struct backend *b)
+{
+    b->able = *engine_capabilities(b->engine);
+    b->slots = b->able.slots < b->setup.engine.slots ? b->able.slots : b->setup.engine.slots;
+}
+
 /* How a retired backend is nobody needs to know, but that it has nothing left to do. */
 static void on_changed(void *owner)
 {
@@ -196,7 +203,7 @@ static void on_changed(void *owner)
         return;
     }
     if (backend_state(b) == ENGINE_READY)
-        b->able = *engine_capabilities(b->engine);
+        learn_abilities(b);
     b->core->ops->backend_changed(b->core->owner, b);
     core_pump(b->core);
 }

@@ -92,9 +92,9 @@ enum err admin_put_capabilities(struct buf *out, const char *label, const struct
     CLEANUP(json_drop) json_t *tree = status_tree("capabilities");
     bool made = tree && json_object_update_new(tree, abilities_tree(label, c)) == 0 &&
                 set_true(tree, "rerank", c->rerank) &&
-                set_text(tree, "cpu_variant", c->cpu_variant) &&
-                set_text(tree, "sandbox", c->sandbox) && set_text(tree, "model", c->model) &&
-                set_count(tree, "n_ctx", c->n_ctx);
+                set_text(tree, "cpu_variant", c->cpu_variant) && set_text(tree, "kv", c->kv) &&
+                set_text(tree, "prefixes", c->prefixes) && set_text(tree, "sandbox", c->sandbox) &&
+                set_text(tree, "model", c->model) && set_count(tree, "n_ctx", c->n_ctx);
     return made ? admin_put_line(out, tree) : ERR_NO_MEMORY;
 }
 

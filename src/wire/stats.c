@@ -146,10 +146,12 @@ static void put_backend(struct pen *p, const struct stats_backend *b)
     if (b->capabilities)
         pen_integer(p, "gpu_layers", c->gpu_layers);
     pen_text(p, "kind", b->kind);
+    pen_text(p, "kv", c->kv);
     pen_text(p, "model", c->model);
     pen_number(p, "n_ctx", c->n_ctx);
     pen_text(p, "name", b->name);
     pen_number(p, "pid", (uint64_t)b->pid);
+    pen_text(p, "prefixes", c->prefixes);
     pen_count(p, "running", b->running);
     pen_text(p, "sandbox", c->sandbox);
     pen_text(p, "sha256", b->sha256);

@@ -246,3 +246,29 @@ def test_a_model_that_is_replaced_while_it_serves(start, tmp, model):
     error = ask(d, "hello")[-1]
     assert (error["type"], error["code"]) == ("error", "backend_unavailable")
     assert d.process.poll() is None
+
+
+@pytest.mark.skipif(FACTOR > 1, reason="a sanitizer needs more memory itself")
+def test_slots_that_do_not_fit_are_not_counted_on(start, tmp_path):
+    path = tmp_path / "deep.gguf"
+    subprocess.run([BIN / "mkmodel", "--out", path, "--layers", "40", "--kv-heads", "4"],
+                   check=True, timeout=60)
+    deep = path, hashlib.sha256(path.read_bytes()).hexdigest()
+    d = start("--active-permits", "16", config=config(deep, n_ctx=1024, memory_limit_mib=350))
+    with d.client() as c:
+        c.ask("q", "hello", max_tokens=2)
+        assert c.frames("q")[-1]["type"] == "done"
+    [backend] = d.admin().order("stats")["backends"]
+    assert 1 <= backend["slots"] < 16
+    assert (backend["kv"], backend["prefixes"]) == ("streams", "anywhere")
+
+
+def test_users_programs_share_what_they_have_in_common(daemon):
+    system = {"role": "system", "content": "The same words for everybody. " * 8}
+    cached = []
+    for question in ("first", "second"):
+        with daemon.client() as c:
+            c.send({"id": "q", "messages": [system, {"role": "user", "content": question}],
+                    "max_tokens": 3})
+            cached.append(c.frames("q")[-1]["usage"]["cached_tokens"])
+    assert cached[0] < 100 and cached[1] > 200

@@ -250,6 +250,8 @@ static void members_stand_in_alphabetical_order(void **state UNUSED)
     s.other_callers = s.totals;
     struct capabilities able = { .accelerator = "cpu",
                                  .sandbox = "s",
+                                 .kv = "streams",
+                                 .prefixes = "anywhere",
                                  .device = "d",
                                  .threads = 1,
                                  .batch_threads = 1,
