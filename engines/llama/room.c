@@ -1,6 +1,9 @@
 /*
  * room.c - counting cells.
  *
+ * Whose client does not read has no claim to room: it would keep others waiting for as long as
+ * it likes.
+ *
  * Tokens that several sequences share occupy their cells once.  How much that is can't be
  * asked, so a sequence is taken to share what it has in common with an older one.  Being wrong
  * costs time only: the library says when the cache is really full.  Whoever is set aside
@@ -45,12 +48,14 @@ static uint64_t own_part(const struct seats *s, const struct list *running, cons
 
 bool room_for(const struct seats *s, const struct list *running, const struct job *job)
 {
-    if (!s->model->unified || running->len == 0)
+    if (!s->model->unified)
         return true;
     uint64_t needed =
         share_of(s->model, job) - shared(s, running, NULL, job->asker, job->prompt, job->n_prompt);
-    LIST_EACH(const struct slot, slot, running, link)
-        needed += own_part(s, running, slot, share_of(s->model, slot->job));
+    LIST_EACH(const struct slot, slot, running, link) {
+        if (!slot->paused)
+            needed += own_part(s, running, slot, share_of(s->model, slot->job));
+    }
     return needed <= s->model->n_cells;
 }
 
@@ -61,7 +66,7 @@ bool room_lacks(const struct seats *s, const struct list *running, const struct 
     uint64_t needed = slot->aside_step == s->steps ? UINT32_MAX : 0; /* it was tried */
     bool alone = true;
     LIST_EACH(const struct slot, other, running, link) {
-        if (other == slot || other->aside)
+        if (other == slot || other->aside || other->paused)
             continue;
         needed += own_part(s, running, other, 0);
         alone = false;
@@ -89,7 +94,7 @@ static struct slot *youngest(const struct list *running)
     struct slot *found = NULL;
     size_t n = 0;
     LIST_EACH(struct slot, slot, running, link) {
-        if (!slot->aside && (slot->n_decoded || slot->n_offered)) {
+        if (!slot->aside && !slot->paused && (slot->n_decoded || slot->n_offered)) {
             found = slot;
             n++;
         }
@@ -97,11 +102,11 @@ static struct slot *youngest(const struct list *running)
     return n > 1 ? found : NULL;
 }
 
-/* One that was set aside and holds a copy of what another has, or had. */
-static struct slot *holder_aside(const struct list *running)
+/* One that does not go on for now and holds something all the same. */
+static struct slot *idle_holder(const struct list *running)
 {
     LIST_EACH(struct slot, slot, running, link) {
-        if (slot->aside && slot->n_decoded)
+        if ((slot->aside || slot->paused) && slot->n_decoded)
             return slot;
     }
     return NULL;
@@ -114,7 +119,7 @@ bool room_make(struct seats *s, const struct list *running)
         seats_put_away(s, left);
         return true;
     }
-    struct slot *slot = holder_aside(running);
+    struct slot *slot = idle_holder(running);
     if (!slot)
         slot = youngest(running);
     if (!slot)
