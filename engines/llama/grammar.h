@@ -15,7 +15,7 @@ enum {
     GRAMMAR_DEPTH_MAX = 64,        /* of groups in groups */
     GRAMMAR_REPEAT_MAX = 2000,     /* in {m,n} */
     GRAMMAR_ELEMENTS_MAX = 200000, /* characters, references, ends, all written out */
-    GRAMMAR_WAYS_MAX = 10000,      /* to begin with one rule */
+    GRAMMAR_WAYS_MAX = 5000,       /* to begin with one rule */
 };
 
 /*

@@ -11,8 +11,9 @@
  * the same chances then as if the grammar had come first.  Otherwise the grammar looks at
  * the best few hundred, and at all only if what it left of these may not be what counts.
  *
- * A grammar that is ambiguous in more ways with every token takes twice as long for each:
- * others would wait for it, so that ends the request.  Telling a grammar that a token was
+ * While a grammar is asked, all others wait.  Some take long with every token (thousands of
+ * words to choose from), and what becomes ambiguous takes twice as long with each; so there
+ * is a limit to the time that one request may spend on it.  Telling a grammar that a token was
  * taken which it does not allow would end the process, so nothing impossible is ever
  * chosen.
  */
@@ -21,6 +22,7 @@
 #include <math.h>
 #include <string.h>
 #include <sys/random.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "grammar.h"
@@ -31,7 +33,8 @@ enum {
     TOP_K_SCAN_MAX = 1024, /* beyond it, sorting everything is no slower */
     TOP_P_SCAN = 128,      /* as many as top_p leaves where a model knows what it wants */
     GRAMMAR_LOOKS_AT = 512,
-    GRAMMAR_STEP_US = 1000 * 1000, /* what it may take for one token */
+    GRAMMAR_US = 500 * 1000,      /* what it may take in all, */
+    GRAMMAR_TOKEN_US = 50 * 1000, /* and for each token */
 };
 
 /* Below this, dividing by the temperature overflows before it changes anything. */
@@ -56,6 +59,7 @@ struct sampler {
     size_t n_bias;
     struct penalties penalties;
     struct llama_sampler *grammar; /* NULL: none */
+    int64_t grammar_us;            /* spent on it */
     struct llama_sampler *cut;     /* top_k, for arrays that nobody sorted */
     struct llama_sampler *nucleus; /* top_p, where we did not do that */
     struct llama_sampler *draw;    /* the rest; NULL: there is nothing to draw */
@@ -387,17 +391,37 @@ static void remember(struct penalties *p, llama_token token)
     p->recent[p->n_taken++ % PENALTY_TOKENS] = token;
 }
 
+/* Of this thread alone, whatever else the machine does. */
+static int64_t thread_us(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+static enum err account(struct sampler *s, int64_t spent_us, struct error *error)
+{
+    size_t n = s->penalties.n_taken + 1;
+    s->grammar_us += spent_us;
+    if (s->grammar_us <= GRAMMAR_US + GRAMMAR_TOKEN_US * (int64_t)n)
+        return OK;
+    return fail(error, ERR_INVALID_REQUEST,
+                "the grammar leaves too many ways to go on: %lld ms for %zu tokens",
+                (long long)s->grammar_us / 1000, n);
+}
+
 /* The token, if the grammar allows it, or one that it does. */
 static enum err heed_grammar(struct sampler *s, const float *logits, llama_token_data *scratch,
                              llama_token *token, struct error *error)
 {
+    int64_t began = thread_us();
     if (!grammar_allows(s, *token))
         *token = choose_allowed(s, logits, scratch);
     if (*token == LLAMA_TOKEN_NULL)
         return fail(error, ERR_INVALID_REQUEST,
                     "the grammar can't go on: none of the model's tokens fits");
     llama_sampler_accept(s->grammar, *token);
-    return OK;
+    return account(s, thread_us() - began, error);
 }
 
 enum err sampler_next(struct sampler *s, float *logits, llama_token_data *scratch, llama_token *ret,
@@ -411,14 +435,9 @@ enum err sampler_next(struct sampler *s, float *logits, llama_token_data *scratc
     if (token == LLAMA_TOKEN_NULL)
         return fail(error, ERR_INTERNAL, "the model computed no finite number; it may be damaged");
     if (s->grammar) {
-        int64_t began = clock_us();
         enum err e = heed_grammar(s, logits, scratch, &token, error);
         if (e)
             return e;
-        if (clock_us() - began > GRAMMAR_STEP_US)
-            return fail(error, ERR_INVALID_REQUEST,
-                        "the grammar leaves too many ways to go on: more than %d ms for a token",
-                        GRAMMAR_STEP_US / 1000);
     }
     remember(&s->penalties, token);
     *ret = token;
