@@ -13,7 +13,7 @@
  *
  * While a grammar is asked, all others wait.  Some take long with every token (thousands of
  * words to choose from), and what becomes ambiguous takes twice as long with each; so there
- * is a limit to the time that one request may spend on it.  Telling a grammar that a token was
+ * are limits to the time that one request may spend on it.  Telling a grammar that a token was
  * taken which it does not allow would end the process, so nothing impossible is ever
  * chosen.
  */
@@ -33,8 +33,9 @@ enum {
     TOP_K_SCAN_MAX = 1024, /* beyond it, sorting everything is no slower */
     TOP_P_SCAN = 128,      /* as many as top_p leaves where a model knows what it wants */
     GRAMMAR_LOOKS_AT = 512,
-    GRAMMAR_US = 500 * 1000,      /* what it may take in all, */
-    GRAMMAR_TOKEN_US = 50 * 1000, /* and for each token */
+    GRAMMAR_US = 2000 * 1000,      /* what it may take in all, */
+    GRAMMAR_STEP_US = 500 * 1000,  /* at once: the next may take eight times that */
+    GRAMMAR_TOKEN_US = 100 * 1000, /* and for each token */
 };
 
 /* Below this, dividing by the temperature overflows before it changes anything. */
@@ -403,7 +404,7 @@ static enum err account(struct sampler *s, int64_t spent_us, struct error *error
 {
     size_t n = s->penalties.n_taken + 1;
     s->grammar_us += spent_us;
-    if (s->grammar_us <= GRAMMAR_US + GRAMMAR_TOKEN_US * (int64_t)n)
+    if (spent_us <= GRAMMAR_STEP_US && s->grammar_us <= GRAMMAR_US + GRAMMAR_TOKEN_US * (int64_t)n)
         return OK;
     return fail(error, ERR_INVALID_REQUEST,
                 "the grammar leaves too many ways to go on: %lld ms for %zu tokens",
