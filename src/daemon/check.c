@@ -55,6 +55,20 @@ static void print_model(const struct backend_config *b, const struct place *plac
     printf("  sha256     %s\n", b->sha256);
 }
 
+/* What is for the engine alone: the rest has a line of its own. */
+static void print_options(const struct backend_config *b)
+{
+    static const char *const told[] = {
+        "kind", "name", "slots", "idle_unload_secs", "model", "path", "memory_limit_mib", "sha256"
+    };
+    CLEANUP(json_drop) json_t *rest = json_copy(b->options);
+    for (size_t i = 0; i < ARRAY_LEN(told); i++)
+        json_object_del(rest, told[i]);
+    CLEANUP(free_ptr) char *text = rest ? json_dumps(rest, JSON_SORT_KEYS) : NULL;
+    if (text && json_object_size(rest) > 0)
+        printf("  engine     %s\n", text);
+}
+
 /* False if it could not be started, after saying why. */
 static bool print_backend(struct plan *plan, size_t i)
 {
@@ -71,6 +85,7 @@ static bool print_backend(struct plan *plan, size_t i)
         printf("  memory     at most %u MiB\n", b->memory_limit_mib);
     if (!e && b->kind->has_model)
         print_model(b, &plan->places[i]);
+    print_options(b);
     if (e)
         printf("  PROBLEM    %s\n", error.message);
     return !e;

@@ -44,12 +44,13 @@ def test_what_would_be_started(check):
     code, out, err = check(config={
         "queue_depth": 7, "models_home": str(check.home / "store"), "backends": [
             {**SCRIPTED, "name": "double", "slots": 3},
-            {"kind": "llamacpp", "name": "big", "model": {
+            {"kind": "llamacpp", "name": "big", "sandbox": "require", "n_ctx": 64, "model": {
                 "name": "gemma", "sha256": DIGEST,
                 "source_url": "https://models.example/a/b.gguf?token=sesame"}}]})
     assert (code, err) == (0, "")
     for line in ("backend 1: double (mock)", "slots      3", "backend 2: big (llamacpp)",
                  'model      "gemma", to be fetched from models.example\n', DIGEST,
+                 'engine     {"n_ctx": 64, "sandbox": "require"}\n',
                  f"admin      {check.home}/.inferd/run/admin.sock", "queue depth          7",
                  "It would start."):
         assert line in out, f"{line!r} is missing in\n{out}"
