@@ -2,7 +2,7 @@
  * scheduler.c - many requests, one batch per step.
  *
  * A step decodes one token for each slot that writes, and as much of prompts as the pace
- * of those allows (pace.h), the oldest request first.  Then each slot whose last known
+ * of those allows (pace.h), the oldest request first but for short ones.  Then each slot whose last known
  * token was in it gets its next one.
  *
  * Tokens stand in a batch in the order of their slots' places: the library computes those
@@ -25,6 +25,7 @@
 
 enum {
     CANCEL_WITHIN_US = 50 * 1000,
+    SHORT = 4, /* times as long is long */
 
     /* llama_decode()'s words for it */
     DECODE_NO_ROOM = 1,
@@ -213,25 +214,50 @@ static bool can_read(struct scheduler *s, struct slot *slot)
     return can_run(s, slot) && slot_reading(slot) && !seats_wait(&s->seats, &s->running, slot);
 }
 
+/* Let a slot read up to `n` tokens more; how many. */
+static uint32_t give(struct scheduler *s, struct slot *slot, uint32_t n)
+{
+    uint32_t left = slot_left(slot);
+    if (n == 0)
+        return 0;
+    slot->n_offered = seats_cut(&s->seats, &s->running, slot, n < left ? n : left);
+    return slot->n_offered;
+}
+
+/* The one with the least left to read, if that is little beside what the oldest has left. */
+static struct slot *find_short(struct scheduler *s)
+{
+    struct slot *oldest = NULL, *found = NULL;
+    LIST_EACH(struct slot, slot, &s->running, link) {
+        if (!slot->reads)
+            continue;
+        if (!oldest)
+            oldest = slot;
+        if (!found || slot_left(slot) < slot_left(found))
+            found = slot;
+    }
+    return found && slot_left(found) <= slot_left(oldest) / SHORT ? found : NULL;
+}
+
+/* A short prompt gets half of what is read, so that it need not wait for a long one; else
+ * the oldest is first. */
 static uint32_t choose_readers(struct scheduler *s, uint32_t writers)
 {
     uint32_t wanted = 0, most = MODEL_BATCH - writers;
     LIST_EACH(struct slot, slot, &s->running, link) {
-        if (can_read(s, slot)) {
-            slot->n_offered = slot_left(slot);
-            wanted += slot->n_offered;
-        }
+        slot->reads = can_read(s, slot);
+        wanted += slot->reads ? slot_left(slot) : 0;
     }
     if (wanted == 0)
         return 0;
     uint32_t room = reading_room(s, writers, wanted < most ? wanted : most);
     uint32_t left = room;
+    struct slot *first = find_short(s);
+    if (first)
+        left -= give(s, first, (room + 1) / 2);
     LIST_EACH(struct slot, slot, &s->running, link) {
-        if (slot->n_offered == 0 || !slot_reading(slot))
-            continue;
-        uint32_t n = slot->n_offered < left ? slot->n_offered : left;
-        slot->n_offered = n ? seats_cut(&s->seats, &s->running, slot, n) : 0;
-        left -= slot->n_offered;
+        if (slot->reads && slot != first)
+            left -= give(s, slot, left);
     }
     return room - left;
 }

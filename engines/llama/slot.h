@@ -33,6 +33,7 @@ struct slot {
     llama_token *tokens; /* owned; n_ctx of them */
     uint32_t n_tokens;   /* known */
     uint32_t n_decoded;  /* of them in the cache */
+    bool reads;          /* in this step, if there is time */
     uint32_t n_offered;  /* of them, after those, in this step's batch */
     uint32_t mark;     /* where to stop, to keep a copy of the sequence as it is then; 0: nowhere */
     int64_t used_us;   /* FREE: since when */

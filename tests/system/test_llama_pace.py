@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from daemon import until
 from llama_rig import *  # noqa: F403
 
 CANCEL_WITHIN = 5 * 0.05  # promised times are tested at five times their bound
@@ -94,3 +95,23 @@ def test_those_who_write_keep_their_pace_beside_a_long_prompt(engine, slow):
     # Other programs' work shows in both; a step that reads all it can takes fifty times as long.
     assert statistics.mean(gaps["beside"]) < 5 * 2 * statistics.mean(gaps["alone"])
     assert statistics.quantiles(gaps["beside"], n=20)[-1] < 5 * 3 * alone
+
+
+def test_a_short_prompt_does_not_wait_for_a_long_one(engine, slow):
+    e = engine(slow, {"prefix_sharing": "off"}, slots=3)
+    answer(e, 1, "x" * 600, max_tokens=1)
+    ask(e, 2, "w", max_tokens=2000)
+    assert e.event()["serial"] == 2
+    ask(e, 3, LONG, max_tokens=1)
+    progress = e.ping()[0]["progress"]
+    until(lambda: e.ping()[0]["progress"] > progress + 3, "a step of the long one")
+    ask(e, 4, "short", max_tokens=1)
+    ends = []
+    while len(ends) < 1:
+        event = e.event()
+        if event["type"] == "done":
+            ends.append(event["serial"])
+    assert ends == [4]
+    e.order("cancel", serial=2)
+    e.order("cancel", serial=3)
+    answers(e, (2, 3))
