@@ -60,7 +60,7 @@ struct sandbox_kernel sandbox_probe(void)
     if (!k.seccomp)
         k.lacking = "the kernel has no seccomp filters";
     else if (k.landlock == 0)
-        k.lacking = "the kernel has no Landlock, or has not turned it on (lsm=landlock)";
+        k.lacking = "the kernel has no Landlock, or it is off (lsm=landlock)";
     return k;
 }
 
@@ -362,6 +362,7 @@ enum err sandbox_enter(struct sandbox *s, const struct sandbox_plan *plan,
         return e;
     s->landlock = kernel->landlock > 0;
     s->seccomp = kernel->seccomp;
+    s->lacking = kernel->lacking;
     return OK;
 }
 
@@ -372,11 +373,15 @@ enum err sandbox_tighten(struct sandbox *s, struct error *error)
 
 void sandbox_describe(const struct sandbox *s, char *ret, size_t size)
 {
-    snprintf(ret, size, "%s%s%s%s%s", s->landlock ? "landlock" : "",
-             s->landlock && s->seccomp ? "+" : "", s->seccomp ? "seccomp" : "",
-             s->landlock || s->seccomp ? "" : "off",
-             !s->landlock && !s->seccomp ? ""
-             : s->plan.gpu               ? ", open to a GPU"
-             : s->plan.n_ports           ? ", open to RPC servers"
-                                         : "");
+    bool any = s->landlock || s->seccomp;
+    const char *relaxed = !any              ? ""
+                          : s->plan.gpu     ? ", open to a GPU"
+                          : s->plan.n_ports ? ", open to RPC servers"
+                                            : "";
+    snprintf(ret, size, "%s%s%s%s%s%s%s", s->landlock ? "landlock" : "",
+             s->landlock && s->seccomp ? "+" : "",
+             s->seccomp ? "seccomp"
+             : any      ? ""
+                        : "off",
+             s->lacking ? " (" : "", s->lacking ? s->lacking : "", s->lacking ? ")" : "", relaxed);
 }

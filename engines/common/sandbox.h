@@ -48,6 +48,7 @@ struct sandbox_kernel sandbox_probe(void);
 struct sandbox {
     struct sandbox_plan plan;
     bool landlock, seccomp; /* what is in force */
+    const char *lacking;    /* why not both, unless that was asked for; NULL: they are */
 };
 
 /*
@@ -63,6 +64,6 @@ enum err sandbox_enter(struct sandbox *s, const struct sandbox_plan *plan,
 /* Close the second, for all threads.  Nothing if the first was never closed. */
 enum err sandbox_tighten(struct sandbox *s, struct error *error) MUST_USE;
 
-/* What is in force, for people: "landlock+seccomp", "seccomp", "off"; behind it what it
- * is relaxed for. */
+/* What is in force, for people: "landlock+seccomp", "seccomp (the kernel has no ...)",
+ * "off"; behind it what it is relaxed for. */
 void sandbox_describe(const struct sandbox *s, char *ret, size_t size);

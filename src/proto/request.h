@@ -117,7 +117,7 @@ struct capabilities {
     uint32_t threads; /* that decode, and that read prompts; 0: there are none to speak of */
     uint32_t batch_threads;
     char cpu_variant[64]; /* ggml's name for it, "haswell"; "" if there is none */
-    char sandbox[48];     /* what the engine has locked itself into; "" if it never says */
+    char sandbox[96];     /* what the engine has locked itself into; "" if it never says */
     char model[128];      /* the name in the model's metadata; "" if there is none */
     uint32_t n_ctx;       /* tokens per request; 0 if there is no such limit */
     uint32_t slots;       /* requests that run at a time */

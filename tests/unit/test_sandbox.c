@@ -409,7 +409,7 @@ static void expect_described(const struct sandbox_plan *plan, struct sandbox_ker
     assert_true(child >= 0);
     if (child == 0) {
         struct sandbox s;
-        char text[64];
+        char text[96];
         if (sandbox_enter(&s, plan, &kernel, NULL))
             _exit(NOT_ENTERED);
         sandbox_describe(&s, text, sizeof text);
@@ -429,8 +429,8 @@ static void what_the_kernel_has_not_is_said(void **state UNUSED)
     expect_described(&some, full, "landlock+seccomp");
     expect_described(&gpu, full, "landlock+seccomp, open to a GPU");
     expect_described(&net, full, "landlock+seccomp, open to RPC servers");
-    expect_described(&some, old, "seccomp");
-    expect_described(&some, bare, "off");
+    expect_described(&some, old, "seccomp (the kernel has no Landlock)");
+    expect_described(&some, bare, "off (the kernel has no seccomp filters)");
     expect_described(&off, full, "off");
 }
 
