@@ -37,13 +37,14 @@ static size_t release(ggml_backend_buffer_t buffer)
 {
     if (ggml_backend_buffer_get_type(buffer) != ggml_backend_cpu_buffer_type())
         return 0;
-    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-    uintptr_t base = (uintptr_t)ggml_backend_buffer_get_base(buffer);
-    uintptr_t first = (base + page - 1) / page * page;
-    uintptr_t end = (base + ggml_backend_buffer_get_size(buffer)) / page * page;
-    if (first >= end || madvise((void *)first, end - first, MADV_DONTNEED) < 0)
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    char *base = ggml_backend_buffer_get_base(buffer);
+    size_t skip = (page - (uintptr_t)base % page) % page;
+    size_t size = ggml_backend_buffer_get_size(buffer);
+    size_t whole = size > skip ? (size - skip) / page * page : 0;
+    if (whole == 0 || madvise(base + skip, whole, MADV_DONTNEED) < 0)
         return 0; /* then the memory stays taken, which is no worse than before */
-    return end - first;
+    return whole;
 }
 
 size_t pages_release(struct pages *pages)
