@@ -193,12 +193,19 @@ static uint32_t choose_writers(struct scheduler *s)
     return writers;
 }
 
+/* May a step be broken off?  Not where it has overwritten what can't be had back: a state,
+ * or tokens that left a window and are inside it again once the step is undone. */
+static bool can_break_off(const struct scheduler *s)
+{
+    return s->model->rewind.possible && s->model->rewind.window == 0;
+}
+
 /* How much of prompts a step may read, by the pace of those that write and, where a step
  * can't be broken off, by how long a cancellation may take. */
 static uint32_t reading_room(struct scheduler *s, uint32_t writers, uint32_t wanted)
 {
     uint32_t room = pace_chunk(&s->pace, writers, wanted);
-    if (room && !s->model->rewind.possible)
+    if (room && !can_break_off(s))
         room = pace_within(&s->pace, CANCEL_WITHIN_US, room);
     return room;
 }
@@ -301,7 +308,7 @@ static bool break_off(void *scheduler)
     double rest = s->step_estimate_us - (double)(clock_us() - s->step_began_us);
     if (s->step_estimate_us > 0 && rest < CANCEL_WITHIN_US)
         return false;
-    return s->model->rewind.possible && is_unwanted(s);
+    return can_break_off(s) && is_unwanted(s);
 }
 
 /* --- a step ------------------------------------------------------------------- */
