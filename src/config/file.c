@@ -98,13 +98,14 @@ static void take_api_key(const struct source *source, const struct spot *listen,
     const char *key = NULL;
     if (!name)
         return;
-    if (!name[0])
+    if (!name[0]) {
         wrong_value(source, &member, "must not be empty when set");
-    else if (secrets_take(flags->secrets, name, &key, NULL))
-        source->findings->incomplete = true;
-    else if (!key || !key[0])
+        return;
+    }
+    enum err e = secrets_take(flags->secrets, name, &key, NULL);
+    if (!e && (!key || !key[0]))
         wrong_value(source, &member, "names the variable %.80s, which is not set", name);
-    else if (!(config->api_key = strdup(key)))
+    else if (e || !(config->api_key = strdup(key)))
         source->findings->incomplete = true;
 }
 

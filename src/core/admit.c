@@ -69,7 +69,8 @@ uint32_t core_retry_after_ms(int64_t service_us, size_t waiting, size_t running)
 {
     if (service_us <= 0)
         return RETRY_UNKNOWN_MS;
-    double turns = (double)(waiting / 2 + 1) / (double)(running > 0 ? running : 1);
+    size_t before = waiting / 2 + 1;
+    double turns = (double)before / (double)(running > 0 ? running : 1);
     double ms = turns * (double)service_us / 1000;
     if (ms < RETRY_LEAST_MS)
         return RETRY_LEAST_MS;

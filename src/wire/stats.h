@@ -42,8 +42,8 @@ struct stats_backend {
     const struct capabilities *capabilities; /* NULL: it was never ready */
     struct usage usage;                      /* zeros: it said nothing of it */
     uint32_t slots;
+    int pid; /* 0: no process */
     size_t running;
-    int pid;             /* 0: no process */
     uint64_t deaths;     /* of its process, unasked */
     const char *breaker; /* "closed", "open", "half_open" */
     bool booked;         /* anything was ever asked of it */

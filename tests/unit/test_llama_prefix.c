@@ -104,7 +104,7 @@ static void set_up(size_t max, enum sharing sharing, struct rewind rewind)
 static size_t tokens_of(const char *s, llama_token *ret)
 {
     for (size_t i = 0; s[i]; i++)
-        ret[i] = s[i];
+        ret[i] = (unsigned char)s[i];
     return strlen(s);
 }
 
