@@ -56,15 +56,27 @@ def test_an_answer_that_is_written_can_be_cancelled_at_once(engine, slow):
 
 
 def test_breaking_off_a_step_costs_others_nothing_but_time(engine, slow):
-    e = engine(slow, {"prefix_sharing": "off"}, slots=3)
-    alone = answer(e, 1, "b" * 60)[0]
-    for serial in range(10, 40, 3):
-        ask(e, serial, "a" * 400)
-        ask(e, serial + 1, "b" * 60)
-        e.order("cancel", serial=serial)
-        ask(e, serial + 2, "b" * 60)
-        got = answers(e, range(serial, serial + 3))
-        assert got[serial + 1][0] == got[serial + 2][0] == alone
+    """Short prompts join a long one that is cancelled at ten moments of a step."""
+    e = engine(slow, {"prefix_sharing": "off", "kv_type": "f32"}, slots=3)
+    alone = answer(e, 1, "b" * 60, max_tokens=8)[0]
+    for moment in range(10):
+        long, *short = range(10 + 3 * moment, 13 + 3 * moment)
+        ask(e, long, LONG[:1500])
+        for s in short:
+            ask(e, s, "b" * 60, max_tokens=8)
+        pong, events = e.ping()
+        first, since = pong["progress"], time.monotonic()
+        while pong["progress"] < first + 4 or time.monotonic() < since + 0.02 * moment:
+            if pong["progress"] < first + 4:  # three were prepared, one step was done
+                since = time.monotonic()
+            pong, more = e.ping()
+            events += more
+        e.order("cancel", serial=long)
+        while sum(x["type"] == "done" for x in events) < 3:
+            events.append(e.event())
+        for s in short:
+            assert alone == "".join(x["text"] for x in events
+                                    if x["serial"] == s and x["type"] == "text")
 
 
 def test_those_who_write_keep_their_pace_beside_a_long_prompt(engine, slow):
