@@ -74,11 +74,33 @@ struct estimate estimate_make(const struct measures *m, uint64_t weights,
     };
 }
 
-static bool within_limit(const struct estimate *e, const struct memory *memory)
+/* What the process may take of its own beside what it takes in any case. */
+static uint64_t for_the_model(const struct memory *memory)
 {
     uint64_t limit = memory->of_the_process;
     uint64_t itself = ITSELF + 2 * (limit / 16 > DEEP ? limit / 16 : DEEP);
-    return limit == UINT64_MAX || (itself <= limit && e->context + e->computing <= limit - itself);
+    if (limit == UINT64_MAX)
+        return UINT64_MAX;
+    return itself < limit ? limit - itself : 0;
+}
+
+static bool within_limit(const struct estimate *e, const struct memory *memory)
+{
+    return e->context + e->computing <= for_the_model(memory);
+}
+
+static uint64_t rest(uint64_t there, uint64_t taken)
+{
+    if (there == UINT64_MAX)
+        return there;
+    return taken < there ? there - taken : 0;
+}
+
+uint64_t estimate_spare(const struct estimate *e, const struct memory *memory)
+{
+    uint64_t of_all = rest(memory->available, estimate_sum(e));
+    uint64_t of_limit = rest(for_the_model(memory), e->context + e->computing);
+    return of_all < of_limit ? of_all : of_limit;
 }
 
 bool estimate_fits(const struct estimate *e, const struct memory *memory)

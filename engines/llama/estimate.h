@@ -40,6 +40,9 @@ static inline uint64_t estimate_sum(const struct estimate *e)
 /* Is there room for it? */
 bool estimate_fits(const struct estimate *e, const struct memory *memory);
 
+/* What it leaves; UINT64_MAX: there is no end to it. */
+uint64_t estimate_spare(const struct estimate *e, const struct memory *memory);
+
 /* ERR_CONFIG, with all the numbers. */
 enum err estimate_refuse(const struct estimate *e, const struct estimate_plan *plan,
                          const struct memory *memory, struct error *error);

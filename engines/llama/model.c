@@ -216,12 +216,19 @@ static bool has_device(void)
            ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_IGPU);
 }
 
+/* The shelf gets half of what is left at most: what it keeps is worth less than what runs. */
+static size_t shelf_for(const struct model_options *options, uint64_t spare)
+{
+    uint64_t wanted = (uint64_t)options->shelf_mib << 20;
+    return (size_t)(wanted < spare / 2 ? wanted : spare / 2);
+}
+
 /* Too many slots are made fewer, unless they were asked for: one is enough to serve. */
 static enum err find_room(const struct modelfile *file, const char *path,
-                          const struct model_options *options, uint32_t *slots, struct error *error)
+                          const struct model_options *options, struct model *m, struct error *error)
 {
     struct estimate_plan plan = {
-        .slots = options->kv_tokens ? 1 : *slots,
+        .slots = options->kv_tokens ? 1 : m->slots,
         .n_ctx = options->kv_tokens ? options->kv_tokens : options->n_ctx,
         .batch = MODEL_BATCH,
         .kv_type = options->loading.kv_type,
@@ -240,18 +247,18 @@ static enum err find_room(const struct modelfile *file, const char *path,
         return fail(error, refused, "cannot load model '%s': %s", path, why.message);
     }
     if (options->loading.check_memory && !options->kv_tokens)
-        *slots = plan.slots;
+        m->slots = plan.slots;
+    m->shelf_bytes = shelf_for(options, estimate_spare(&e, memory));
     return OK;
 }
 
 static enum err load_file(struct listener *listener, const char *path,
-                          const struct model_options *options, uint32_t *slots,
-                          struct llama_model **ret, struct error *error)
+                          const struct model_options *options, struct model *m, struct error *error)
 {
     struct modelfile file;
     enum err e = check_file(path, &file, error);
     if (!e)
-        e = find_room(&file, path, options, slots, error);
+        e = find_room(&file, path, options, m, error);
     if (e)
         return e;
     FILE *f = open_again();
@@ -265,8 +272,8 @@ static enum err load_file(struct listener *listener, const char *path,
 
     struct hearsay said;
     quiet_listen(&said);
-    *ret = llama_model_load_from_file_ptr(f, params);
-    e = *ret ? OK : explain(path, &said, error);
+    m->llama = llama_model_load_from_file_ptr(f, params);
+    e = m->llama ? OK : explain(path, &said, error);
     quiet_listen(NULL);
     fclose(f);
     return e;
@@ -356,7 +363,6 @@ static void set_up_scheduling(struct model *m, const struct model_options *optio
     m->unified = options->unified;
     m->n_cells = llama_n_ctx(m->context);
     m->sharing = options->sharing;
-    m->shelf_bytes = (size_t)options->shelf_mib << 20;
     m->slowdown = options->pace_percent / 100.0;
 }
 
@@ -417,7 +423,7 @@ enum err model_load(struct worker *w, const struct load *load, const struct mode
     const char *path = load->model_path ? load->model_path : "";
     struct model m = { .slots = load->slots };
     struct listener listener = { w, load, cpu_variant, clock_ms() };
-    enum err e = load_file(&listener, path, options, &m.slots, &m.llama, error);
+    enum err e = load_file(&listener, path, options, &m, error);
     if (e)
         return e;
     m.vocab = llama_model_get_vocab(m.llama);

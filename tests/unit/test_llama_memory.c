@@ -224,6 +224,24 @@ static void what_does_not_fit_is_refused_with_the_numbers(void **state UNUSED)
     assert_non_null(strstr(error.message, "memory_limit_mib"));
 }
 
+static void what_is_left_is_the_least_of_all_limits(void **state UNUSED)
+{
+    enum { MIB = 1024 * 1024 };
+    struct estimate e = { 2000 * (uint64_t)MIB, 900 * MIB, 100 * MIB };
+    struct memory memory = { UINT64_MAX, "this machine", UINT64_MAX };
+    assert_true(estimate_spare(&e, &memory) == UINT64_MAX);
+    memory.available = 3500 * (uint64_t)MIB;
+    assert_int_equal(estimate_spare(&e, &memory), 500 * MIB);
+    memory.available = 2500 * (uint64_t)MIB; /* it was not checked */
+    assert_int_equal(estimate_spare(&e, &memory), 0);
+    memory.available = UINT64_MAX;
+    memory.of_the_process = 8000 * (uint64_t)MIB;
+    uint64_t spare = estimate_spare(&e, &memory);
+    assert_true(spare > 1000 * (uint64_t)MIB && spare < 7000 * (uint64_t)MIB);
+    memory.of_the_process = 100 * MIB;
+    assert_int_equal(estimate_spare(&e, &memory), 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fresh, forget)
@@ -240,6 +258,7 @@ int main(void)
         TEST(what_lies_elsewhere_does_not_count),
         TEST(absurd_measures_do_not_wrap),
         TEST(what_does_not_fit_is_refused_with_the_numbers),
+        TEST(what_is_left_is_the_least_of_all_limits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
