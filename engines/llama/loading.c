@@ -91,6 +91,7 @@ enum err loading_read(const json_t *options, struct loading *ret, struct error *
     struct cgroup group = cgroup_read("");
     struct loading l = {
         .mmap = true,
+        .huge_pages = true,
         .check_memory = true,
         .fixed_slots = json_is_integer(json_object_get(options, "slots")),
         .memory = memory_read("", &group),
@@ -104,6 +105,8 @@ enum err loading_read(const json_t *options, struct loading *ret, struct error *
         e = rpc_read(options, &l.rpc, error);
     if (!e)
         e = json_get_bool(options, "mmap", &l.mmap, error);
+    if (!e)
+        e = json_get_bool(options, "huge_pages", &l.huge_pages, error);
     if (!e)
         e = json_get_bool(options, "memory_check", &l.check_memory, error);
     if (!e)

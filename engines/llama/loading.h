@@ -15,6 +15,7 @@ struct loading {
     uint32_t threads; /* that decode, and that read prompts; never 0 */
     uint32_t batch_threads;
     bool mmap;
+    bool huge_pages; /* for the weights, where there is room for them twice */
     enum ggml_type kv_type;
     enum llama_flash_attn_type flash_attention;
     bool check_memory;

@@ -348,8 +348,18 @@ static enum err warm_up(struct model *m, struct error *error)
         e = decode(m, tokens, 1, error);
     llama_synchronize(m->context);
     llama_memory_clear(llama_get_memory(m->context), true);
-    pages_release(m->pages);
     return e;
+}
+
+/* Settle what is in memory for as long as the model is served.  To be done once everything
+ * was computed with. */
+static enum err arrange_pages(struct model *m, const struct loading *loading, struct error *error)
+{
+    const struct memory *memory = &loading->memory;
+    uint64_t weights = llama_model_size(m->llama);
+    bool twice = weights <= memory->available / 2 && weights <= memory->of_the_process / 2;
+    pages_release(m->pages);
+    return loading->huge_pages && twice ? pages_enlarge(m->pages, loading->mmap, error) : OK;
 }
 
 /* How far its memory can be taken back, and what of that is used. */
@@ -443,6 +453,8 @@ enum err model_load(struct worker *w, const struct load *load, const struct mode
         e = make_context(&m, options, path, error);
     if (!e)
         e = warm_up(&m, error);
+    if (!e)
+        e = arrange_pages(&m, &options->loading, error);
     if (e)
         return e;
     set_up_scheduling(&m, options);

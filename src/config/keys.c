@@ -95,6 +95,7 @@ static const struct key llamacpp_keys[] = {
     WHOLE("threads", 1, THREADS_HIGHEST),
     WHOLE("threads_batch", 1, THREADS_HIGHEST),
     BOOL("mmap"),
+    BOOL("huge_pages"),
     CHOICE("kv_type", kv_types),
     CHOICE("flash_attention", attention),
     BOOL("memory_check"),

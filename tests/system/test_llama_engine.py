@@ -70,6 +70,17 @@ def test_context_costs_memory_as_far_as_it_is_used(models, cache):
     assert took[16] < took[1] + 32, took  # whole, it would be 15 slots of 16 MiB and more
 
 
+@pytest.mark.parametrize("mmap", [True, False])
+def test_what_becomes_of_the_file_is_no_concern_of_those_who_ask(models, cache, tmp_path, mmap):
+    model = tmp_path / "mine.gguf"
+    model.write_bytes(models("wide", "--width", "256", "--ffn", "1024", "--type", "f32").read_bytes())
+    with Engine(LLAMA, model=model) as e:
+        assert e.load({"n_ctx": 256, "mmap": mmap}, cache_dir=str(cache))[-1]["type"] == "ready"
+        text, _ = answer(e, 1, "hello", temperature=0)
+        os.truncate(model, 0)  # mapped pages of it are gone: who reads one is killed
+        assert answer(e, 2, "hello", temperature=0)[0] == text
+
+
 def test_a_file_that_is_no_model_is_named(tmp_path, cache):
     path = tmp_path / "x"
     path.write_bytes(b"no model at all" * 1000)
