@@ -391,13 +391,16 @@ uint64_t seats_used(const struct seats *s)
     return n < s->model->n_cells ? n : s->model->n_cells;
 }
 
-void seats_check(const struct seats *s)
+void seats_check(struct seats *s)
 {
     for (uint32_t i = 0; i < s->n; i++) {
-        const struct slot *slot = &s->slots[i];
-        assert(s->at[slot->seq] == slot);
-        assert(slot->n_decoded <= slot->n_tokens);
-        assert(llama_memory_seq_pos_max(s->memory, slot->seq) + 1 == (llama_pos)slot->n_decoded);
+        struct slot *slot = &s->slots[i];
+        llama_pos held = llama_memory_seq_pos_max(s->memory, slot->seq) + 1;
+        if (held == (llama_pos)slot->n_decoded)
+            continue;
+        log_error("slot %u counts %u tokens and holds %d; they are forgotten", i, slot->n_decoded,
+                  held);
+        seats_forget(s, slot);
     }
 }
 

@@ -61,8 +61,8 @@ void seats_forget(struct seats *s, struct slot *slot);
  * room. */
 uint64_t seats_used(const struct seats *s);
 
-/* What is counted is what is there; for our own mistakes. */
-void seats_check(const struct seats *s);
+/* Is what is counted what is there?  What is not is forgotten, and said so. */
+void seats_check(struct seats *s);
 
 /* Between steps: let those that run stand side by side. */
 void seats_close_up(struct seats *s);

@@ -112,6 +112,7 @@ def test_anything(options, tmp_path):
         until(lambda: not e.ping()[0]["busy"], "an engine with nothing to do")
         assert e.usage["context_used"] <= e.usage["context_size"]
         assert min(crowd.ends.values()) > 0, crowd.ends
+        assert "forgotten" not in e.stderr()
         quarter = len(samples) // 4
         early, late = samples[quarter:2 * quarter], samples[-quarter:]
         assert statistics.median(late) < statistics.median(early) + GROWTH_KIB, samples

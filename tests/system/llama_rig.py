@@ -65,6 +65,7 @@ def engine(cache):
 
     yield make
     for e in engines:
+        assert "forgotten" not in e.stderr(), "it holds something else than it counts"
         e.__exit__(None)
 
 
