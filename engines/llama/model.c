@@ -335,6 +335,29 @@ static enum err decode(struct model *m, llama_token *tokens, int32_t n, struct e
     return OK;
 }
 
+/* A step that writes for the first `n` slots, in microseconds. */
+static enum err time_step(struct model *m, uint32_t n, int64_t *ret_us, struct error *error)
+{
+    struct llama_batch batch = llama_batch_init((int32_t)n, 0, 1);
+    batch.n_tokens = (int32_t)n;
+    for (uint32_t i = 0; i < n; i++) {
+        batch.token[i] = 0;
+        batch.pos[i] = llama_memory_seq_pos_max(llama_get_memory(m->context), (llama_seq_id)i) + 1;
+        batch.n_seq_id[i] = 1;
+        batch.seq_id[i][0] = (llama_seq_id)i;
+        batch.logits[i] = true;
+    }
+    int64_t began = clock_us();
+    int32_t failed = llama_decode(m->context, batch);
+    llama_synchronize(m->context);
+    *ret_us = clock_us() - began;
+    llama_batch_free(batch);
+    if (failed)
+        return fail(error, ERR_CONFIG, "%u at a time can't be computed: llama.cpp says %d", n,
+                    failed);
+    return OK;
+}
+
 /* Many tokens take other paths than one.  `ready` means that both were taken. */
 static enum err warm_up(struct model *m, struct error *error)
 {
@@ -346,6 +369,10 @@ static enum err warm_up(struct model *m, struct error *error)
     enum err e = decode(m, tokens, n, error);
     if (!e)
         e = decode(m, tokens, 1, error);
+    if (!e)
+        e = time_step(m, 1, &m->one_us, error);
+    if (!e)
+        e = time_step(m, m->slots, &m->all_us, error);
     llama_synchronize(m->context);
     llama_memory_clear(llama_get_memory(m->context), true);
     return e;

@@ -30,6 +30,8 @@ struct model {
     enum sharing sharing;
     size_t shelf_bytes; /* host memory for sequences that are not in the cache */
     double slowdown;    /* of those that write, by those that read */
+    int64_t one_us;     /* a step that writes for one slot, */
+    int64_t all_us;     /* and one for all */
     struct capabilities capabilities;
 };
 

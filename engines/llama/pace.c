@@ -50,6 +50,26 @@ static double alone(const struct pace *p, uint32_t writers)
     return 0;
 }
 
+/* What a step of `writers` would take if all who are about to write did. */
+static double undisturbed(const struct pace *p, uint32_t writers)
+{
+    double us = alone(p, writers);
+    if (p->company <= writers)
+        return us;
+    return us * (1 + (p->company - 1) * p->more) / (1 + (writers - 1) * p->more);
+}
+
+void pace_calibrate(struct pace *p, int64_t one_us, uint32_t all, int64_t all_us)
+{
+    if (all > 1 && one_us > 0 && all_us > one_us)
+        p->more = (double)(all_us - one_us) / (double)one_us / (all - 1);
+}
+
+void pace_expect(struct pace *p, uint32_t company)
+{
+    p->company = company < PACE_WRITERS ? company : PACE_WRITERS;
+}
+
 /* 0: nothing was measured yet. */
 static double token_cost(const struct pace *p, uint32_t size)
 {
@@ -78,12 +98,12 @@ uint32_t pace_chunk(struct pace *p, uint32_t writers, uint32_t wanted)
 {
     if (writers == 0)
         return wanted;
-    double step = alone(p, writers);
-    if (step <= 0)
+    double step = undisturbed(p, writers);
+    if (alone(p, writers) <= 0)
         return 0; /* this step measures it */
     if (token_cost(p, PACE_SIZES - 1) <= 0)
         return wanted < CHUNK_UNMEASURED ? wanted : CHUNK_UNMEASURED;
-    double longest = (GAP_MOST - 1) * step;
+    double longest = GAP_MOST * step - alone(p, writers);
     uint32_t n = affordable(p, longest, wanted);
     if (n == 0) /* not even one: then rarely */
         return p->credit_us >= CREDIT_MOST * step ? 1 : 0;
@@ -91,11 +111,11 @@ uint32_t pace_chunk(struct pace *p, uint32_t writers, uint32_t wanted)
     return cost <= p->credit_us ? n : 0;
 }
 
-/* What a step that wrote earned and spent. */
-static void settle(struct pace *p, double step, double spent)
+/* What a step that wrote earned, for taking less than it might have, or overspent. */
+static void settle(struct pace *p, double step, double took)
 {
     double most = CREDIT_MOST * step;
-    p->credit_us += (p->slowdown - 1) * step - spent;
+    p->credit_us += p->slowdown * step - took;
     if (p->credit_us > most)
         p->credit_us = most;
     if (p->credit_us < -most)
@@ -112,7 +132,8 @@ void pace_note(struct pace *p, uint32_t writers, uint32_t n_read, int64_t us)
     if (n_read && reading > 0)
         learn(&p->token_us[size_of(n_read)], reading / n_read);
     if (writers)
-        settle(p, alone(p, writers), n_read && reading > 0 ? reading : 0);
+        settle(p, undisturbed(p, writers),
+               alone(p, writers) + (n_read && reading > 0 ? reading : 0));
 }
 
 double pace_estimate_us(const struct pace *p, uint32_t writers, uint32_t n_read)

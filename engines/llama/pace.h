@@ -9,6 +9,10 @@
  *     ... a step that writes for `writers` slots and reads n tokens ...
  *     pace_note(&p, writers, n, us);
  *
+ * Undisturbed is how fast those would write if all who are about to write did so already:
+ * whoever reads the last of a short prompt will be one of them in a moment, and a pace that is
+ * only had while others wait is nobody's due.  pace_expect() says how many that are.
+ *
  * Where nobody writes, there is no pace to keep.
  */
 #pragma once
@@ -24,10 +28,19 @@ struct pace {
     double slowdown;
     double alone_us[PACE_WRITERS + 1]; /* a step that only writes, by for how many; 0: unknown */
     double token_us[PACE_SIZES];       /* reading one token in a chunk of that size; 0: unknown */
-    double credit_us;                  /* what reading may take by now */
+    double more;      /* what each further slot adds to a step for one: a part of it */
+    uint32_t company; /* how many write, or are about to */
+    double credit_us; /* what reading may take by now */
 };
 
 void pace_init(struct pace *p, double slowdown);
+
+/* What a step took that wrote for one slot, and one for `all`, when there was little to look
+ * back on: how much more it takes to write for more. */
+void pace_calibrate(struct pace *p, int64_t one_us, uint32_t all, int64_t all_us);
+
+/* From now on so many write, or are about to. */
+void pace_expect(struct pace *p, uint32_t company);
 
 /* How many of `wanted` tokens (at least 1) to read in a step that writes for `writers`
  * slots; perhaps 0, but not for ever.  To be called once for each such step. */

@@ -221,6 +221,13 @@ static bool can_read(struct scheduler *s, struct slot *slot)
     return can_run(s, slot) && slot_reading(slot) && !seats_wait(&s->seats, &s->running, slot);
 }
 
+/* It reads, and all that it had to read is little. */
+static bool is_about_to_write(const struct slot *slot)
+{
+    return !slot->paused && slot_reading(slot) &&
+           slot->n_tokens - slot->outcome.cached_tokens <= MODEL_BATCH;
+}
+
 /* Let a slot read up to `n` tokens more; how many. */
 static uint32_t give(struct scheduler *s, struct slot *slot, uint32_t n)
 {
@@ -250,11 +257,13 @@ static struct slot *find_short(struct scheduler *s)
  * the oldest is first. */
 static uint32_t choose_readers(struct scheduler *s, uint32_t writers)
 {
-    uint32_t wanted = 0, most = MODEL_BATCH - writers;
+    uint32_t wanted = 0, soon = 0, most = MODEL_BATCH - writers;
     LIST_EACH(struct slot, slot, &s->running, link) {
         slot->reads = can_read(s, slot);
         wanted += slot->reads ? slot_left(slot) : 0;
+        soon += is_about_to_write(slot);
     }
+    pace_expect(&s->pace, writers + soon);
     if (wanted == 0)
         return 0;
     uint32_t room = reading_room(s, writers, wanted < most ? wanted : most);
@@ -451,6 +460,7 @@ enum err scheduler_run(struct worker *w, struct intake *intake, const struct mod
     list_init(&s.running);
     told_init(&s.told);
     pace_init(&s.pace, model->slowdown);
+    pace_calibrate(&s.pace, model->one_us, model->slots, model->all_us);
     enum err e = seats_init(&s.seats, model, error);
     if (e)
         return e;
