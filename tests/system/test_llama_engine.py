@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from daemon import BIN, until
+from daemon import BIN, FACTOR, until
 from engine_protocol import Engine
 from llama_rig import *  # noqa: F403
 
@@ -67,7 +67,8 @@ def test_context_costs_memory_as_far_as_it_is_used(models, cache):
             assert e.load({"n_ctx": 32768}, slots=slots, cache_dir=str(cache))[-1]["type"] == "ready"
             took[slots] = anonymous_mib(e.process.pid)
             assert answer(e, 1, "hello " * 100)[1]["type"] == "done"
-    assert took[16] < took[1] + 32, took  # whole, it would be 15 slots of 16 MiB and more
+    # Whole, it would be 15 slots of 16 MiB and more.  Sanitizers keep books beside it.
+    assert took[16] < took[1] + (32 if FACTOR == 1 else 96), took
 
 
 @pytest.mark.parametrize("mmap", [True, False])
