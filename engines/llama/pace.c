@@ -1,7 +1,7 @@
 /*
  * pace.c - a credit of time, and what a token costs.
  *
- * Each step that writes earns reading (slowdown - 1) times what writing takes.  The credit
+ * Each step that writes earns what it takes less than slowdown times undisturbed.  The credit
  * is spent in chunks as large as the longest gap allows, not in drops: a step that also
  * reads goes through the weights once more, whatever it reads, so half a chunk costs more
  * than half.  What is left of it over a quiet stretch lets the next short prompt in at once.
@@ -12,7 +12,7 @@
  */
 #include "pace.h"
 
-#define GAP_MOST    2.8 /* times what a step takes that reads nothing; 3 are promised */
+#define GAP_MOST    2.8 /* times what an undisturbed step takes; 3 are promised */
 #define CREDIT_MOST 4.0 /* such steps */
 #define WEIGHT_NEW  0.25
 #define LEAP_MOST   2.0 /* what one measurement may be more than all before it */
@@ -50,7 +50,8 @@ static double alone(const struct pace *p, uint32_t writers)
     return 0;
 }
 
-/* What a step of `writers` would take if all who are about to write did. */
+/* What a step of `writers` would take if all who are about to write did.  Scaled from what it
+ * takes now: the calibration looked back on nothing, and is too short by itself. */
 static double undisturbed(const struct pace *p, uint32_t writers)
 {
     double us = alone(p, writers);

@@ -3,7 +3,7 @@
  *
  * Reading a prompt makes a step longer, and who waits for a token notices.  So steps are
  * timed, and reading gets what the pace leaves: on average a step takes at most `slowdown`
- * times as long as without reading, and none more than GAP_MOST times.
+ * times as long as undisturbed, and none more than GAP_MOST times.
  *
  *     n = pace_chunk(&p, writers, wanted);
  *     ... a step that writes for `writers` slots and reads n tokens ...

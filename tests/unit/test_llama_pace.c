@@ -83,6 +83,26 @@ static void no_gap_is_longer_than_three_steps(void **state UNUSED)
     assert_true(read_beside(&p, 2, 4000).longest_us <= 3 * cost(2, 0));
 }
 
+static void who_will_write_in_a_moment_counts(void **state UNUSED)
+{
+    struct pace p;
+    set_up(&p, 2);
+    pace_calibrate(&p, cost(1, 0), 16, cost(16, 0));
+    read_beside(&p, 1, 200);
+    struct run strict = read_beside(&p, 1, 1000);
+    assert_true(strict.longest_us <= 3 * cost(1, 0));
+
+    pace_expect(&p, 16);
+    struct run wide = read_beside(&p, 1, 1000);
+    assert_true(wide.longest_us <= 3 * cost(16, 0));
+    assert_true((double)wide.total_us / wide.steps < 2.2 * (double)cost(16, 0));
+    assert_true(wide.total_us < strict.total_us * 3 / 4); /* and all are sooner done */
+
+    pace_expect(&p, 0);
+    read_beside(&p, 1, 500); /* what was earned in company is spent */
+    assert_true(read_beside(&p, 1, 1000).longest_us <= 3 * cost(1, 0));
+}
+
 static void a_smaller_slowdown_is_kept_too(void **state UNUSED)
 {
     struct pace p;
@@ -142,6 +162,7 @@ int main(void)
         cmocka_unit_test(where_nobody_writes_all_is_read_at_once),
         cmocka_unit_test(those_who_write_keep_half_their_pace),
         cmocka_unit_test(no_gap_is_longer_than_three_steps),
+        cmocka_unit_test(who_will_write_in_a_moment_counts),
         cmocka_unit_test(a_smaller_slowdown_is_kept_too),
         cmocka_unit_test(after_a_quiet_stretch_a_short_prompt_is_read_at_once),
         cmocka_unit_test(one_slow_step_does_not_stop_reading_for_ever),
