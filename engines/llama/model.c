@@ -26,6 +26,7 @@ enum {
     N_CTX_DEFAULT = 8192,
     N_CTX_LOWEST = 64, /* a template alone may need as many */
     N_CTX_HIGHEST = 16 * 1024 * 1024,
+    APART_MOST = 3, /* slots that may be written for one after another */
     SHELF_MIB_DEFAULT = 512,
     SHELF_MIB_HIGHEST = 1024 * 1024,
     PACE_PERCENT_DEFAULT = 200,
@@ -34,6 +35,9 @@ enum {
     PROGRESS_EVERY_MS = 2000,
     WARM_UP_TOKENS = 32, /* as many as make every kernel take its wide path */
 };
+
+/* Of what n passes take: what one for n may take at most to be worth it. */
+static const double pays = 0.9;
 
 /* --- options --------------------------------------------------------------- */
 
@@ -335,8 +339,8 @@ static enum err decode(struct model *m, llama_token *tokens, int32_t n, struct e
     return OK;
 }
 
-/* A step that writes for the first `n` slots, in microseconds. */
-static enum err time_step(struct model *m, uint32_t n, int64_t *ret_us, struct error *error)
+/* A pass that writes for the first `n` slots, in microseconds. */
+static enum err time_pass(struct model *m, uint32_t n, int64_t *ret_us, struct error *error)
 {
     struct llama_batch batch = llama_batch_init((int32_t)n, 0, 1);
     batch.n_tokens = (int32_t)n;
@@ -358,6 +362,23 @@ static enum err time_step(struct model *m, uint32_t n, int64_t *ret_us, struct e
     return OK;
 }
 
+/* Kernels for several rows may go through the weights so much slower than those for one that
+ * two passes are faster than one for two. */
+static enum err time_company(struct model *m, struct error *error)
+{
+    m->together_from = 2;
+    for (uint32_t n = 2; n <= APART_MOST && n <= m->slots; n++) {
+        int64_t us;
+        enum err e = time_pass(m, n, &us, error);
+        if (e)
+            return e;
+        if ((double)us < pays * n * (double)m->one_us)
+            break;
+        m->together_from = n + 1;
+    }
+    return time_pass(m, m->slots, &m->all_us, error);
+}
+
 /* Many tokens take other paths than one.  `ready` means that both were taken. */
 static enum err warm_up(struct model *m, struct error *error)
 {
@@ -370,9 +391,9 @@ static enum err warm_up(struct model *m, struct error *error)
     if (!e)
         e = decode(m, tokens, 1, error);
     if (!e)
-        e = time_step(m, 1, &m->one_us, error);
+        e = time_pass(m, 1, &m->one_us, error);
     if (!e)
-        e = time_step(m, m->slots, &m->all_us, error);
+        e = time_company(m, error);
     llama_synchronize(m->context);
     llama_memory_clear(llama_get_memory(m->context), true);
     return e;

@@ -12,7 +12,7 @@
 #include "worker.h"
 
 enum {
-    /* Tokens that one step of computing reads; the most that a batch may hold. */
+    /* Tokens that one pass reads; the most that a batch may hold. */
     MODEL_BATCH = 512,
 };
 
@@ -28,10 +28,11 @@ struct model {
     uint32_t n_cells;     /* tokens of all requests */
     struct rewind rewind; /* of its memory */
     enum sharing sharing;
-    size_t shelf_bytes; /* host memory for sequences that are not in the cache */
-    double slowdown;    /* of those that write, by those that read */
-    int64_t one_us;     /* a step that writes for one slot, */
-    int64_t all_us;     /* and one for all */
+    size_t shelf_bytes;     /* host memory for sequences that are not in the cache */
+    double slowdown;        /* of those that write, by those that read */
+    int64_t one_us;         /* a pass that writes for one slot, */
+    int64_t all_us;         /* and one for all */
+    uint32_t together_from; /* so many are faster written for in one pass than apart */
     struct capabilities capabilities;
 };
 
@@ -44,7 +45,7 @@ struct model_options {
     uint32_t kv_tokens; /* of all requests, if unified; 0: n_ctx for each */
     enum sharing sharing;
     uint32_t shelf_mib;
-    uint32_t pace_percent; /* a step beside reading, of one that only writes */
+    uint32_t pace_percent; /* what a token takes beside reading, of one without */
 };
 
 /* ERR_CONFIG  a value is not what it should be */

@@ -1,10 +1,10 @@
 /*
  * pace.c - a credit of time, and what a token costs.
  *
- * Each step that writes earns what it takes less than slowdown times undisturbed.  The credit
- * is spent in chunks as large as the longest gap allows, not in drops: a step that also
- * reads goes through the weights once more, whatever it reads, so half a chunk costs more
- * than half.  What is left of it over a quiet stretch lets the next short prompt in at once.
+ * Each pass that writes earns what it takes less than slowdown times undisturbed.  The credit
+ * is spent in chunks as large as the longest gap allows, not in drops: a pass that reads goes
+ * through all weights, however little it reads, so half a chunk costs more than half.  What is
+ * left of it over a quiet stretch lets the next short prompt in at once.
  *
  * What a token costs depends on how many are read together, so it is kept by size, in powers
  * of two.  A larger chunk is never believed to cost more per token than a smaller one: so a
@@ -12,8 +12,9 @@
  */
 #include "pace.h"
 
-#define GAP_MOST    2.8 /* times what an undisturbed step takes; 3 are promised */
-#define CREDIT_MOST 4.0 /* such steps */
+#define GAP_MOST    2.8   /* times what an undisturbed step takes; 3 are promised */
+#define CREDIT_MOST 4.0   /* such steps, or a gap that is not felt */
+#define UNFELT_US   200e3 /* a gap that nobody feels, if it is rare */
 #define WEIGHT_NEW  0.25
 #define LEAP_MOST   2.0 /* what one measurement may be more than all before it */
 
@@ -95,52 +96,65 @@ static uint32_t affordable(const struct pace *p, double us, uint32_t wanted)
     return 0;
 }
 
-uint32_t pace_chunk(struct pace *p, uint32_t writers, uint32_t wanted)
+static double most_credit(double step)
+{
+    return CREDIT_MOST * step > UNFELT_US ? CREDIT_MOST * step : UNFELT_US;
+}
+
+uint32_t pace_chunk(struct pace *p, uint32_t writers, uint32_t wanted, bool brief)
 {
     if (writers == 0)
         return wanted;
     double step = undisturbed(p, writers);
     if (alone(p, writers) <= 0)
-        return 0; /* this step measures it */
+        return 0; /* the next pass that writes measures it */
     if (token_cost(p, PACE_SIZES - 1) <= 0)
         return wanted < CHUNK_UNMEASURED ? wanted : CHUNK_UNMEASURED;
-    double longest = GAP_MOST * step - alone(p, writers);
-    uint32_t n = affordable(p, longest, wanted);
+    double longest = GAP_MOST * step;
+    if (brief && longest < UNFELT_US)
+        longest = UNFELT_US;
+    uint32_t n = affordable(p, longest - alone(p, writers), wanted);
     if (n == 0) /* not even one: then rarely */
-        return p->credit_us >= CREDIT_MOST * step ? 1 : 0;
+        return p->credit_us >= most_credit(step) ? 1 : 0;
     double cost = n * token_cost(p, size_of(n));
     return cost <= p->credit_us ? n : 0;
 }
 
-/* What a step that wrote earned, for taking less than it might have, or overspent. */
-static void settle(struct pace *p, double step, double took)
+static void settle(struct pace *p, uint32_t writers, double us)
 {
-    double most = CREDIT_MOST * step;
-    p->credit_us += p->slowdown * step - took;
+    double most = most_credit(undisturbed(p, writers));
+    p->credit_us += us;
     if (p->credit_us > most)
         p->credit_us = most;
     if (p->credit_us < -most)
         p->credit_us = -most;
 }
 
-void pace_note(struct pace *p, uint32_t writers, uint32_t n_read, int64_t us)
+void pace_wrote(struct pace *p, uint32_t writers, uint32_t rows, int64_t us)
 {
-    if (writers > PACE_WRITERS || us <= 0)
+    if (rows > PACE_WRITERS || us <= 0)
         return;
-    if (n_read == 0)
-        learn(&p->alone_us[writers], (double)us);
-    double reading = (double)us - (writers ? alone(p, writers) : 0);
-    if (n_read && reading > 0)
-        learn(&p->token_us[size_of(n_read)], reading / n_read);
-    if (writers)
-        settle(p, undisturbed(p, writers),
-               alone(p, writers) + (n_read && reading > 0 ? reading : 0));
+    learn(&p->alone_us[rows], (double)us);
+    settle(p, writers, p->slowdown * undisturbed(p, writers) - (double)us);
 }
 
-double pace_estimate_us(const struct pace *p, uint32_t writers, uint32_t n_read)
+void pace_read(struct pace *p, uint32_t writers, uint32_t n, int64_t us)
 {
-    double us = writers ? alone(p, writers) : 0;
-    return n_read ? us + n_read * token_cost(p, size_of(n_read)) : us;
+    if (us <= 0)
+        return;
+    learn(&p->token_us[size_of(n)], (double)us / n);
+    if (writers)
+        settle(p, writers, -(double)us);
+}
+
+double pace_writing_us(const struct pace *p, uint32_t rows)
+{
+    return alone(p, rows);
+}
+
+double pace_reading_us(const struct pace *p, uint32_t n)
+{
+    return n * token_cost(p, size_of(n));
 }
 
 uint32_t pace_within(const struct pace *p, double us, uint32_t wanted)

@@ -7,7 +7,7 @@
  * Tokens that several sequences share occupy their cells once.  How much that is can't be
  * asked, so a sequence is taken to share what it has in common with an older one.  Being wrong
  * costs time only: the library says when the cache is really full.  Whoever is set aside
- * then comes back after a step that succeeded, not before, so that in the end one is left
+ * then comes back after a pass that succeeded, not before, so that in the end one is left
  * that fits.
  */
 #include "room.h"
@@ -63,7 +63,7 @@ bool room_lacks(const struct seats *s, const struct list *running, const struct 
 {
     if (!slot->aside)
         return false;
-    uint64_t needed = slot->aside_step == s->steps ? UINT32_MAX : 0; /* it was tried */
+    uint64_t needed = slot->aside_pass == s->passes ? UINT32_MAX : 0; /* it was tried */
     bool alone = true;
     LIST_EACH(const struct slot, other, running, link) {
         if (other == slot || other->aside || other->paused)
@@ -125,6 +125,6 @@ bool room_make(struct seats *s, const struct list *running)
     if (!slot)
         return false;
     seats_forget(s, slot);
-    slot_set_aside(slot, s->steps);
+    slot_set_aside(slot, s->passes);
     return true;
 }

@@ -1,18 +1,25 @@
 /*
- * scheduler.c - many requests, one batch per step.
+ * scheduler.c - many requests, one batch per pass.
  *
- * A step decodes one token for each slot that writes, and as much of prompts as the pace
- * of those allows (pace.h), the oldest request first but for short ones.  Then each slot whose last known
- * token was in it gets its next one.
+ * Passes that write and passes that read take turns.  The first kind decodes one token for each
+ * slot that writes, the second as much of prompts as the pace of those allows (pace.h), the
+ * oldest request first but for short ones.  Then each slot whose last known token was in it
+ * gets its next one.  In one pass they would be no faster: the library computes sequences of
+ * unequal length apart, and who writes would wait for who reads.
  *
  * Tokens stand in a batch in the order of their slots' places: the library computes those
- * together whose places follow each other, in that order.
+ * together whose places follow each other, in that order.  So who stands between two that
+ * write adds a token to their pass, which would be two passes without it: the next one that
+ * it reads, or the last one of an answer that has just ended.
+ *
+ * With two or three rows the library's kernels may take longer than with one at a time
+ * (model.h); so few are written for one after another.
  *
  * A slot whose prompt begins like one that is being read waits until that much is read, and
  * gets a copy (seat.h).  Requests beyond the slots wait in `waiting`; the daemon sends none,
  * but nobody's mistake may cost an answer.
  *
- * A step that reads long for a request that nobody wants any more is broken off.  What others
+ * A pass that takes long for a request that nobody wants any more is broken off.  What others
  * had in it is decoded again.
  */
 #include "scheduler.h"
@@ -26,6 +33,7 @@
 enum {
     CANCEL_WITHIN_US = 50 * 1000,
     SHORT = 4, /* times as long is long */
+    TILE = 4,  /* rows that ggml's kernels take at once: 15 are slower than 16 */
 
     /* llama_decode()'s words for it */
     DECODE_NO_ROOM = 1,
@@ -46,8 +54,9 @@ struct scheduler {
     struct told told;
     struct usage usage;
 
-    int64_t step_began_us;
-    double step_estimate_us; /* 0: unknown */
+    bool wrote; /* in the last pass: now it is the turn of those that read */
+    int64_t pass_began_us;
+    double pass_estimate_us; /* 0: unknown */
     unsigned cancels_seen;   /* of the intake's */
 };
 
@@ -180,55 +189,46 @@ static void fill_slots(struct scheduler *s)
     }
 }
 
-/* --- what is in a step -------------------------------------------------------- */
-
-/* What writes offers its token; how many do. */
-static uint32_t choose_writers(struct scheduler *s)
-{
-    uint32_t writers = 0;
-    LIST_EACH(struct slot, slot, &s->running, link) {
-        slot->n_offered = !slot->paused && !slot_reading(slot);
-        writers += slot->n_offered;
-    }
-    return writers;
-}
-
-/* May a step be broken off?  Not where it has overwritten what can't be had back: a state,
- * or tokens that left a window and are inside it again once the step is undone. */
-static bool can_break_off(const struct scheduler *s)
-{
-    return s->model->rewind.possible && s->model->rewind.window == 0;
-}
-
-/* How much of prompts a step may read, by the pace of those that write and, where a step
- * can't be broken off, by how long a cancellation may take. */
-static uint32_t reading_room(struct scheduler *s, uint32_t writers, uint32_t wanted)
-{
-    uint32_t room = pace_chunk(&s->pace, writers, wanted);
-    if (room && !can_break_off(s))
-        room = pace_within(&s->pace, CANCEL_WITHIN_US, room);
-    return room;
-}
+/* --- what is in a pass -------------------------------------------------------- */
 
 static bool can_run(const struct scheduler *s, const struct slot *slot)
 {
     return !slot->paused && !room_lacks(&s->seats, &s->running, slot);
 }
 
-/* The slot is to read something in this step. */
+static bool can_write(const struct slot *slot)
+{
+    return !slot->paused && !slot_reading(slot);
+}
+
 static bool can_read(struct scheduler *s, struct slot *slot)
 {
     return can_run(s, slot) && slot_reading(slot) && !seats_wait(&s->seats, &s->running, slot);
 }
 
-/* It reads, and all that it had to read is little. */
-static bool is_about_to_write(const struct slot *slot)
+static uint32_t count_writers(struct scheduler *s)
 {
-    return !slot->paused && slot_reading(slot) &&
-           slot->n_tokens - slot->outcome.cached_tokens <= MODEL_BATCH;
+    uint32_t writers = 0;
+    LIST_EACH(struct slot, slot, &s->running, link) {
+        writers += can_write(slot);
+    }
+    return writers;
 }
 
-/* Let a slot read up to `n` tokens more; how many. */
+/* May a pass be broken off?  Not where it has overwritten what can't be had back: a state,
+ * or tokens that left a window and are inside it again once the pass is undone. */
+static bool can_break_off(const struct scheduler *s)
+{
+    return s->model->rewind.possible && s->model->rewind.window == 0;
+}
+
+/* All that it had to read is little. */
+static bool is_brief(const struct slot *slot)
+{
+    return slot->n_tokens - slot->outcome.cached_tokens <= MODEL_BATCH;
+}
+
+/* Let a slot read up to `n` tokens; how many. */
 static uint32_t give(struct scheduler *s, struct slot *slot, uint32_t n)
 {
     uint32_t left = slot_left(slot);
@@ -253,21 +253,38 @@ static struct slot *find_short(struct scheduler *s)
     return found && slot_left(found) <= slot_left(oldest) / SHORT ? found : NULL;
 }
 
-/* A short prompt gets half of what is read, so that it need not wait for a long one; else
- * the oldest is first. */
-static uint32_t choose_readers(struct scheduler *s, uint32_t writers)
+/* How much of prompts to read now, by the pace of those that write and, where a pass can't be
+ * broken off, by how long a cancellation may take. */
+static uint32_t reading_room(struct scheduler *s, uint32_t writers)
 {
-    uint32_t wanted = 0, soon = 0, most = MODEL_BATCH - writers;
+    uint32_t wanted = 0, soon = 0;
+    bool brief = true;
     LIST_EACH(struct slot, slot, &s->running, link) {
         slot->reads = can_read(s, slot);
-        wanted += slot->reads ? slot_left(slot) : 0;
-        soon += is_about_to_write(slot);
+        soon += !slot->paused && slot_reading(slot) && is_brief(slot);
+        if (!slot->reads)
+            continue;
+        wanted += slot_left(slot);
+        brief = brief && is_brief(slot);
     }
     pace_expect(&s->pace, writers + soon);
     if (wanted == 0)
         return 0;
-    uint32_t room = reading_room(s, writers, wanted < most ? wanted : most);
+    uint32_t room =
+        pace_chunk(&s->pace, writers, wanted < MODEL_BATCH ? wanted : MODEL_BATCH, brief);
+    if (room && !can_break_off(s))
+        room = pace_within(&s->pace, CANCEL_WITHIN_US, room);
+    return room;
+}
+
+/* A short prompt gets half of what is read, so that it need not wait for a long one; else
+ * the oldest is first.  How many tokens. */
+static uint32_t offer_reading(struct scheduler *s, uint32_t writers)
+{
+    uint32_t room = reading_room(s, writers);
     uint32_t left = room;
+    if (room == 0)
+        return 0;
     struct slot *first = find_short(s);
     if (first)
         left -= give(s, first, (room + 1) / 2);
@@ -278,24 +295,63 @@ static uint32_t choose_readers(struct scheduler *s, uint32_t writers)
     return room - left;
 }
 
-/* How many tokens were put in; 0: there is nothing to compute. */
-static uint32_t build_batch(struct scheduler *s, uint32_t *ret_writers, uint32_t *ret_read)
+/* Let a slot that does not write add a row all the same; whether it has one. */
+static bool offer_row(struct scheduler *s, struct slot *slot)
 {
-    *ret_writers = choose_writers(s);
-    *ret_read = choose_readers(s, *ret_writers);
+    if (slot->job)
+        return can_read(s, slot) && give(s, slot, 1) == 1;
+    slot->n_offered = can_break_off(s) && slot_trails(slot);
+    return slot->n_offered == 1;
+}
+
+/* Close the gaps between those that write, and fill the last tile of rows up with those that
+ * stand beside them. */
+static void fill_up(struct scheduler *s, uint32_t rows)
+{
+    struct slot **at = s->seats.at;
+    uint32_t first = 0, end = s->seats.n;
+    while (first < end && !at[first]->n_offered)
+        first++;
+    while (first < end && !at[end - 1]->n_offered)
+        end--;
+    for (uint32_t i = first; i < end; i++)
+        if (!at[i]->n_offered)
+            rows += offer_row(s, at[i]);
+    while (rows > TILE && rows % TILE && end < s->seats.n && offer_row(s, at[end])) {
+        end++;
+        rows++;
+    }
+    while (rows > TILE && rows % TILE && first > 0 && offer_row(s, at[first - 1])) {
+        first--;
+        rows++;
+    }
+}
+
+static void offer_writing(struct scheduler *s, uint32_t writers)
+{
+    LIST_EACH(struct slot, slot, &s->running, link) {
+        slot->n_offered = can_write(slot);
+    }
+    if (!s->model->unified)
+        fill_up(s, writers);
+}
+
+/* How many tokens there are to compute. */
+static uint32_t build_batch(struct scheduler *s)
+{
     s->batch.n_tokens = 0;
     for (uint32_t i = 0; i < s->seats.n; i++) {
         struct slot *slot = s->seats.at[i];
         slot->logits_at = -1;
-        if (slot->job && slot->n_offered)
+        if (slot->n_offered)
             slot_offer(slot, &s->batch, slot->n_offered);
     }
     return (uint32_t)s->batch.n_tokens;
 }
 
-/* --- a step that nobody wants --------------------------------------------------- */
+/* --- a pass that nobody wants --------------------------------------------------- */
 
-/* Is most of this step for requests that were cancelled since it began? */
+/* Is most of this pass for requests that were cancelled since it began? */
 static bool is_unwanted(struct scheduler *s)
 {
     uint32_t unwanted = 0;
@@ -306,7 +362,7 @@ static bool is_unwanted(struct scheduler *s)
     return 2 * unwanted > (uint32_t)s->batch.n_tokens;
 }
 
-/* ggml asks before it computes each part of a step, on the thread that called decode. */
+/* ggml asks before it computes each part of a pass, on the thread that called decode. */
 static bool break_off(void *scheduler)
 {
     struct scheduler *s = scheduler;
@@ -314,13 +370,13 @@ static bool break_off(void *scheduler)
     if (cancels == s->cancels_seen)
         return false;
     s->cancels_seen = cancels;
-    double rest = s->step_estimate_us - (double)(clock_us() - s->step_began_us);
-    if (s->step_estimate_us > 0 && rest < CANCEL_WITHIN_US)
+    double rest = s->pass_estimate_us - (double)(clock_us() - s->pass_began_us);
+    if (s->pass_estimate_us > 0 && rest < CANCEL_WITHIN_US)
         return false;
     return can_break_off(s) && is_unwanted(s);
 }
 
-/* --- a step ------------------------------------------------------------------- */
+/* --- a pass ------------------------------------------------------------------- */
 
 static void tell(struct scheduler *s, const struct slot *slot)
 {
@@ -353,9 +409,12 @@ static void sample(struct scheduler *s, struct slot *slot)
         finish(s, slot);
 }
 
-static void sample_all(struct scheduler *s)
+static void take_results(struct scheduler *s)
 {
     int64_t now = clock_us();
+    for (uint32_t i = 0; i < s->seats.n; i++) /* of those that nobody uses now */
+        if (!s->seats.at[i]->job && s->seats.at[i]->n_offered)
+            seats_decoded(&s->seats, s->seats.at[i]);
     LIST_EACH(struct slot, slot, &s->running, link) {
         if (slot->n_offered == 0)
             continue;
@@ -368,45 +427,91 @@ static void sample_all(struct scheduler *s)
     }
 }
 
-/* What was in the step can't be computed.  The others go on. */
-static void give_up_step(struct scheduler *s, int32_t failed)
+/* What was in the pass can't be computed.  The others go on. */
+static void give_up_pass(struct scheduler *s, int32_t failed)
 {
     log_error("llama_decode says %d for %d tokens", failed, s->batch.n_tokens);
-    LIST_EACH(struct slot, slot, &s->running, link) {
-        if (slot->n_offered == 0)
-            continue;
-        seats_forget(&s->seats, slot);
-        give_up(s, slot, ERR_INTERNAL, "the model could not be computed");
-    }
-}
-
-/* What a step that was broken off has left is in the cache, but told to nobody. */
-static void find_out(struct scheduler *s)
-{
+    for (uint32_t i = 0; i < s->seats.n; i++)
+        if (s->seats.at[i]->n_offered)
+            seats_forget(&s->seats, s->seats.at[i]);
     LIST_EACH(struct slot, slot, &s->running, link) {
         if (slot->n_offered)
-            seats_find_out(&s->seats, slot);
+            give_up(s, slot, ERR_INTERNAL, "the model could not be computed");
     }
 }
 
-static void step(struct scheduler *s)
+/* What a pass that was broken off has left is in the cache, but told to nobody. */
+static void find_out(struct scheduler *s)
 {
-    uint32_t writers, n_read;
-    if (build_batch(s, &writers, &n_read) == 0)
-        return;
-    s->step_began_us = clock_us();
-    s->step_estimate_us = pace_estimate_us(&s->pace, writers, n_read);
+    for (uint32_t i = 0; i < s->seats.n; i++)
+        if (s->seats.at[i]->n_offered)
+            seats_find_out(&s->seats, s->seats.at[i]);
+}
+
+/* Compute what was offered.  False: that could not be done. */
+static bool compute(struct scheduler *s, double estimate_us)
+{
+    if (build_batch(s) == 0)
+        return false;
+    s->pass_estimate_us = estimate_us;
+    s->pass_began_us = clock_us();
     int32_t failed = llama_decode(s->model->context, s->batch);
     if (failed == 0) {
         llama_synchronize(s->model->context);
-        pace_note(&s->pace, writers, n_read, clock_us() - s->step_began_us);
-        s->seats.steps++;
-        sample_all(s);
+        s->seats.passes++;
     } else if (failed == DECODE_BROKEN_OFF) {
         find_out(s);
     } else if (failed != DECODE_NO_ROOM || !room_make(&s->seats, &s->running)) {
-        give_up_step(s, failed);
+        give_up_pass(s, failed);
     }
+    return failed == 0;
+}
+
+static void read_on(struct scheduler *s, uint32_t writers, uint32_t n)
+{
+    if (!compute(s, pace_reading_us(&s->pace, n)))
+        return;
+    pace_read(&s->pace, writers, n, clock_us() - s->pass_began_us);
+    take_results(s);
+}
+
+static void write_together(struct scheduler *s, uint32_t writers)
+{
+    offer_writing(s, writers);
+    if (!compute(s, pace_writing_us(&s->pace, writers)))
+        return;
+    pace_wrote(&s->pace, writers, (uint32_t)s->batch.n_tokens, clock_us() - s->pass_began_us);
+    take_results(s);
+}
+
+static void write_apart(struct scheduler *s, uint32_t writers)
+{
+    int64_t us = 0;
+    LIST_EACH(struct slot, slot, &s->running, link) {
+        if (!can_write(slot))
+            continue;
+        slot->n_offered = 1;
+        if (!compute(s, pace_writing_us(&s->pace, 1)))
+            return;
+        us += clock_us() - s->pass_began_us;
+        take_results(s);
+    }
+    pace_wrote(&s->pace, writers, writers, us);
+}
+
+static void pass(struct scheduler *s)
+{
+    for (uint32_t i = 0; i < s->seats.n; i++)
+        s->seats.slots[i].n_offered = 0;
+    uint32_t writers = count_writers(s);
+    uint32_t n_read = s->wrote || writers == 0 ? offer_reading(s, writers) : 0;
+    s->wrote = n_read == 0;
+    if (n_read)
+        read_on(s, writers, n_read);
+    else if (writers > 1 && writers < s->model->together_from)
+        write_apart(s, writers);
+    else
+        write_together(s, writers);
     seats_close_up(&s->seats);
     worker_progress(s->worker);
 }
@@ -445,7 +550,7 @@ static enum err run(struct scheduler *s, struct error *error)
         }
         fill_slots(s);
         if (anything_to_compute(s))
-            step(s);
+            pass(s);
         tell_usage(s);
         enum err e = worker_flush(s->worker, error);
         if (e)

@@ -24,7 +24,7 @@ enum {
     HOLD_LEAST = 32,   /* tokens for which to wait until another has read them */
     KEEP_LEAST = 32,   /* tokens that are worth a place on the shelf */
     COPY_LEAST = 16,   /* tokens that are worth a copy */
-    APART_PATIENCE = 4 /* steps: a request that comes now closes the gap for nothing */
+    APART_PATIENCE = 4 /* passes: a request that comes now closes the gap for nothing */
 };
 
 /* What a slot is to begin with.  The last token of a prompt is not asked for: it is decoded

@@ -6,9 +6,9 @@
  * copied.  What was in a slot before and is of no use to its new request goes to the shelf.
  *
  *     slot = seats_take(&s, job);
- *     seats_wait(&s, running, slot)    before a step: is another reading what it needs?
+ *     seats_wait(&s, running, slot)    before a pass: is another reading what it needs?
  *     n = seats_cut(&s, running, slot, n)
- *     seats_decoded(&s, slot);         after the step
+ *     seats_decoded(&s, slot);         after the pass
  *     seats_leave(&s, slot);
  */
 #pragma once
@@ -23,8 +23,8 @@ struct seats {
     struct slot *slots; /* owned */
     struct slot **at;   /* owned; slots by `seq` */
     struct shelf shelf;
-    uint64_t steps; /* decoded so far */
-    unsigned apart; /* steps for which those that run have not stood side by side */
+    uint64_t passes; /* decoded so far */
+    unsigned apart;  /* passes for which those that run have not stood side by side */
 };
 
 enum err seats_init(struct seats *s, const struct model *model, struct error *error) MUST_USE;
@@ -38,7 +38,7 @@ struct slot *seats_take(struct seats *s, struct job *job);
 bool seats_wait(struct seats *s, const struct list *running, struct slot *slot);
 
 /* How many of the next `n` tokens to decode, so that what others wait for, or the shelf
- * is to keep, can be copied between steps. */
+ * is to keep, can be copied between passes. */
 uint32_t seats_cut(const struct seats *s, const struct list *running, const struct slot *slot,
                    uint32_t n);
 
@@ -64,5 +64,5 @@ uint64_t seats_used(const struct seats *s);
 /* Is what is counted what is there?  What is not is forgotten, and said so. */
 void seats_check(struct seats *s);
 
-/* Between steps: let those that run stand side by side. */
+/* Between passes: let those that run stand side by side. */
 void seats_close_up(struct seats *s);

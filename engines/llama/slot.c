@@ -38,12 +38,12 @@ void slot_found(struct slot *s, uint32_t n_cached)
         s->outcome.cached_tokens = n_cached;
 }
 
-void slot_set_aside(struct slot *s, uint64_t step)
+void slot_set_aside(struct slot *s, uint64_t pass)
 {
     s->n_decoded = s->n_offered = 0;
     s->begun = false;
     s->aside = true;
-    s->aside_step = step;
+    s->aside_pass = pass;
 }
 
 static void put(struct llama_batch *batch, llama_token token, uint32_t at, llama_seq_id seq,
@@ -61,8 +61,8 @@ void slot_offer(struct slot *s, struct llama_batch *batch, uint32_t n)
 {
     s->n_offered = n;
     for (uint32_t at = s->n_decoded; at < s->n_decoded + n; at++)
-        put(batch, s->tokens[at], at, s->seq, at + 1 == s->n_tokens);
-    s->logits_at = n == slot_left(s) ? batch->n_tokens - 1 : -1;
+        put(batch, s->tokens[at], at, s->seq, s->job && at + 1 == s->n_tokens);
+    s->logits_at = s->job && n == slot_left(s) ? batch->n_tokens - 1 : -1;
 }
 
 void slot_decoded(struct slot *s)
@@ -100,6 +100,8 @@ enum err slot_take(struct slot *s, const struct model *model, llama_token token,
                    enum slot_news *ret, struct error *error)
 {
     *ret = SLOT_ENDED;
+    if (s->n_tokens < model->n_ctx)
+        s->tokens[s->n_tokens++] = token;
     if (llama_vocab_is_eog(model->vocab, token)) {
         slot_stop(s, STOP_END);
         return reply_end(&s->job->reply, told, error);
@@ -111,9 +113,7 @@ enum err slot_take(struct slot *s, const struct model *model, llama_token token,
     if (e)
         return e;
     *ret = ends(s, model, reply);
-    if (*ret == SLOT_GOES_ON)
-        s->tokens[s->n_tokens++] = token;
-    else if (reply == REPLY_GOES_ON)
+    if (*ret == SLOT_ENDED && reply == REPLY_GOES_ON)
         e = reply_end(&s->job->reply, told, error);
     return e;
 }

@@ -26,18 +26,18 @@ struct slot {
     bool paused;
     bool begun;          /* some of its sequence was decoded for this request */
     bool aside;          /* it had to leave the cache, and has not begun again */
-    uint64_t aside_step; /* in which step that was */
+    uint64_t aside_pass; /* in which pass that was */
     bool told;           /* how much of its prompt needed no work is settled */
 
     struct asker asker;  /* who asked for what is in `tokens` */
     llama_token *tokens; /* owned; n_ctx of them */
     uint32_t n_tokens;   /* known */
     uint32_t n_decoded;  /* of them in the cache */
-    bool reads;          /* in this step, if there is time */
-    uint32_t n_offered;  /* of them, after those, in this step's batch */
+    bool reads;          /* in this pass, if there is time */
+    uint32_t n_offered;  /* of them, after those, in this pass's batch */
     uint32_t mark;     /* where to stop, to keep a copy of the sequence as it is then; 0: nowhere */
     int64_t used_us;   /* FREE: since when */
-    int32_t logits_at; /* where in this step's batch; -1: nothing to sample */
+    int32_t logits_at; /* where in this pass's batch; -1: nothing to sample */
 
     struct outcome outcome; /* counts tokens as they come */
     int64_t started_us;
@@ -56,6 +56,12 @@ static inline bool slot_reading(const struct slot *s)
     return slot_left(s) > 1 || s->outcome.completion_tokens == 0;
 }
 
+/* FREE: the last token of its answer was told, but not decoded. */
+static inline bool slot_trails(const struct slot *s)
+{
+    return !s->job && s->n_decoded && slot_left(s) == 1;
+}
+
 /* Takes `job`, a GENERATE without an error.  The first `n_cached` of its tokens are in the
  * cache already, in the slot's place. */
 void slot_begin(struct slot *s, struct job *job, uint32_t n_cached);
@@ -67,7 +73,7 @@ void slot_found(struct slot *s, uint32_t n_cached);
 void slot_offer(struct slot *s, struct llama_batch *batch, uint32_t n);
 
 /* What it had in the cache is gone; it is to begin again, with all that is known. */
-void slot_set_aside(struct slot *s, uint64_t step);
+void slot_set_aside(struct slot *s, uint64_t pass);
 
 /* The batch was decoded. */
 void slot_decoded(struct slot *s);
