@@ -82,6 +82,36 @@ def test_a_conversation_goes_on_from_its_last_answer(engine, models):
     assert more["cached_tokens"] >= end["prompt_tokens"] + end["completion_tokens"] - 1
 
 
+def test_the_last_token_of_an_answer_is_computed_beside_those_of_others(engine, models):
+    """Alone it would be when the conversation goes on: nobody needs it before."""
+    model = models("plain", "--end-tokens", "unreachable", "--type", "f32", "--scale", "8",
+                   "--template", "chatml")
+
+    def go_on(e, others):
+        for serial in others[:2] + [3] + others[2:]:
+            e.send(generate(serial, [("user", "hello" if serial == 3 else f"number {serial}")],
+                            temperature=0, max_tokens=12 if serial == 3 else 400,
+                            grammar='root ::= "one two three four five"' if serial == 3 else ""))
+        text, end, later = "", None, 0
+        while not end or (others and later < 3):
+            event = e.event()
+            if event["serial"] == 3:
+                text, end = text + event.get("text", ""), event if event["type"] == "done" else None
+            else:
+                later += end is not None and event["serial"] == others[0]
+        assert end["stop_reason"] == "length"
+        e.send(generate(9, [("user", "hello"), ("assistant", text), ("user", "more")],
+                        temperature=0, max_tokens=2))
+        while (event := e.event())["serial"] != 9 or event["type"] != "done":
+            pass
+        for serial in others:
+            e.order("cancel", serial=serial)
+        return event["cached_tokens"] - end["prompt_tokens"] - end["completion_tokens"]
+
+    assert go_on(engine(model, slots=6), []) == -1
+    assert go_on(engine(model, slots=6), [1, 2, 4, 5]) == 0
+
+
 def test_prompts_that_arrive_together_read_once_what_they_share(engine, kind):
     memory, model, alone = kind
     e = engine(model, {"n_ctx": 512, "kv_type": "f32"}, slots=16)
