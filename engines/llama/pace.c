@@ -135,6 +135,8 @@ void pace_wrote(struct pace *p, uint32_t writers, uint32_t rows, int64_t us)
     if (rows > PACE_WRITERS || us <= 0)
         return;
     learn(&p->alone_us[rows], (double)us);
+    if (rows != writers) /* what they get, or they would never earn what they pay */
+        learn(&p->alone_us[writers], (double)us);
     settle(p, writers, p->slowdown * undisturbed(p, writers) - (double)us);
 }
 

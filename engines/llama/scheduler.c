@@ -8,9 +8,9 @@
  * unequal length apart, and who writes would wait for who reads.
  *
  * Tokens stand in a batch in the order of their slots' places: the library computes those
- * together whose places follow each other, in that order.  So who stands between two that
- * write adds a token to their pass, which would be two passes without it: the next one that
- * it reads, or the last one of an answer that has just ended.
+ * together whose places follow each other, in that order.  So those few who stand between two
+ * that write add a token to their pass, which would be two passes without: the next one that
+ * they read, or the last one of an answer that has just ended.
  *
  * With two or three rows the library's kernels may take longer than with one at a time
  * (model.h); so few are written for one after another.
@@ -54,7 +54,7 @@ struct scheduler {
     struct told told;
     struct usage usage;
 
-    bool wrote; /* in the last pass: now it is the turn of those that read */
+    bool wrote; /* this pass, or the last one: then it is the turn of those that read */
     int64_t pass_began_us;
     double pass_estimate_us; /* 0: unknown */
     unsigned cancels_seen;   /* of the intake's */
@@ -270,11 +270,11 @@ static uint32_t reading_room(struct scheduler *s, uint32_t writers)
     pace_expect(&s->pace, writers + soon);
     if (wanted == 0)
         return 0;
-    uint32_t room =
-        pace_chunk(&s->pace, writers, wanted < MODEL_BATCH ? wanted : MODEL_BATCH, brief);
-    if (room && !can_break_off(s))
-        room = pace_within(&s->pace, CANCEL_WITHIN_US, room);
-    return room;
+    if (wanted > MODEL_BATCH)
+        wanted = MODEL_BATCH;
+    if (!can_break_off(s))
+        wanted = pace_within(&s->pace, CANCEL_WITHIN_US, wanted);
+    return pace_chunk(&s->pace, writers, wanted, brief);
 }
 
 /* A short prompt gets half of what is read, so that it need not wait for a long one; else
@@ -295,45 +295,67 @@ static uint32_t offer_reading(struct scheduler *s, uint32_t writers)
     return room - left;
 }
 
-/* Let a slot that does not write add a row all the same; whether it has one. */
-static bool offer_row(struct scheduler *s, struct slot *slot)
+/* It does not write, but has a token to decode all the same. */
+static bool has_a_row(const struct scheduler *s, const struct slot *slot)
+{
+    return slot->job ? slot->reads : can_break_off(s) && slot_trails(slot);
+}
+
+static void offer_row(struct scheduler *s, struct slot *slot)
 {
     if (slot->job)
-        return can_read(s, slot) && give(s, slot, 1) == 1;
-    slot->n_offered = can_break_off(s) && slot_trails(slot);
-    return slot->n_offered == 1;
+        give(s, slot, 1);
+    else
+        slot->n_offered = 1;
+}
+
+/* The gap from `i` to the next one that writes: fill it, if all of it can be, with few rows.
+ * Its length. */
+static uint32_t fill_gap(struct scheduler *s, uint32_t i)
+{
+    struct slot **at = s->seats.at;
+    uint32_t n = 0;
+    bool all = true;
+    while (!at[i + n]->n_offered) {
+        all = all && has_a_row(s, at[i + n]);
+        n++;
+    }
+    for (uint32_t k = 0; all && n < TILE && k < n; k++)
+        offer_row(s, at[i + k]);
+    return n;
 }
 
 /* Close the gaps between those that write, and fill the last tile of rows up with those that
  * stand beside them. */
-static void fill_up(struct scheduler *s, uint32_t rows)
+static void fill_up(struct scheduler *s)
 {
     struct slot **at = s->seats.at;
-    uint32_t first = 0, end = s->seats.n;
+    uint32_t first = 0, end = s->seats.n, rows = 0;
     while (first < end && !at[first]->n_offered)
         first++;
     while (first < end && !at[end - 1]->n_offered)
         end--;
     for (uint32_t i = first; i < end; i++)
         if (!at[i]->n_offered)
-            rows += offer_row(s, at[i]);
-    while (rows > TILE && rows % TILE && end < s->seats.n && offer_row(s, at[end])) {
-        end++;
-        rows++;
-    }
-    while (rows > TILE && rows % TILE && first > 0 && offer_row(s, at[first - 1])) {
-        first--;
-        rows++;
-    }
+            i += fill_gap(s, i) - 1;
+    for (uint32_t i = first; i < end; i++)
+        rows += at[i]->n_offered;
+    for (; rows > TILE && rows % TILE && end < s->seats.n && has_a_row(s, at[end]); rows++)
+        offer_row(s, at[end++]);
+    for (; rows > TILE && rows % TILE && first > 0 && has_a_row(s, at[first - 1]); rows++)
+        offer_row(s, at[--first]);
 }
 
-static void offer_writing(struct scheduler *s, uint32_t writers)
+static void offer_writing(struct scheduler *s)
 {
+    LIST_EACH(struct slot, slot, &s->running, link) {
+        slot->reads = can_read(s, slot); /* before anybody adds to what others may copy */
+    }
     LIST_EACH(struct slot, slot, &s->running, link) {
         slot->n_offered = can_write(slot);
     }
     if (!s->model->unified)
-        fill_up(s, writers);
+        fill_up(s);
 }
 
 /* How many tokens there are to compute. */
@@ -354,12 +376,14 @@ static uint32_t build_batch(struct scheduler *s)
 /* Is most of this pass for requests that were cancelled since it began? */
 static bool is_unwanted(struct scheduler *s)
 {
-    uint32_t unwanted = 0;
+    uint32_t wanted = 0, unwanted = 0;
     LIST_EACH(struct slot, slot, &s->running, link) {
         if (slot->n_offered && intake_cancels(s->intake, slot->job->serial))
             unwanted += slot->n_offered;
+        else
+            wanted += slot->n_offered;
     }
-    return 2 * unwanted > (uint32_t)s->batch.n_tokens;
+    return unwanted > wanted;
 }
 
 /* ggml asks before it computes each part of a pass, on the thread that called decode. */
@@ -449,11 +473,13 @@ static void find_out(struct scheduler *s)
 }
 
 /* Compute what was offered.  False: that could not be done. */
-static bool compute(struct scheduler *s, double estimate_us)
+static bool compute(struct scheduler *s)
 {
-    if (build_batch(s) == 0)
+    uint32_t rows = build_batch(s);
+    if (rows == 0)
         return false;
-    s->pass_estimate_us = estimate_us;
+    s->pass_estimate_us =
+        s->wrote ? pace_writing_us(&s->pace, rows) : pace_reading_us(&s->pace, rows);
     s->pass_began_us = clock_us();
     int32_t failed = llama_decode(s->model->context, s->batch);
     if (failed == 0) {
@@ -469,7 +495,7 @@ static bool compute(struct scheduler *s, double estimate_us)
 
 static void read_on(struct scheduler *s, uint32_t writers, uint32_t n)
 {
-    if (!compute(s, pace_reading_us(&s->pace, n)))
+    if (!compute(s))
         return;
     pace_read(&s->pace, writers, n, clock_us() - s->pass_began_us);
     take_results(s);
@@ -477,8 +503,8 @@ static void read_on(struct scheduler *s, uint32_t writers, uint32_t n)
 
 static void write_together(struct scheduler *s, uint32_t writers)
 {
-    offer_writing(s, writers);
-    if (!compute(s, pace_writing_us(&s->pace, writers)))
+    offer_writing(s);
+    if (!compute(s))
         return;
     pace_wrote(&s->pace, writers, (uint32_t)s->batch.n_tokens, clock_us() - s->pass_began_us);
     take_results(s);
@@ -491,7 +517,7 @@ static void write_apart(struct scheduler *s, uint32_t writers)
         if (!can_write(slot))
             continue;
         slot->n_offered = 1;
-        if (!compute(s, pace_writing_us(&s->pace, 1)))
+        if (!compute(s))
             return;
         us += clock_us() - s->pass_began_us;
         take_results(s);

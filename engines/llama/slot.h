@@ -56,7 +56,7 @@ static inline bool slot_reading(const struct slot *s)
     return slot_left(s) > 1 || s->outcome.completion_tokens == 0;
 }
 
-/* FREE: the last token of its answer was told, but not decoded. */
+/* FREE: the last token of its sequence is known, but was not decoded. */
 static inline bool slot_trails(const struct slot *s)
 {
     return !s->job && s->n_decoded && slot_left(s) == 1;

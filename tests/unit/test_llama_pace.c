@@ -131,6 +131,22 @@ static void who_will_write_in_a_moment_counts(void **state UNUSED)
     assert_true(read_beside(&p, 1, 1000).longest_us <= 3 * writing(1));
 }
 
+static void rows_that_others_add_do_not_stop_reading(void **state UNUSED)
+{
+    struct pace p;
+    set_up(&p, 2);
+    read_beside(&p, 1, 200);
+    uint32_t n = 0;
+    for (int i = 0; i < 200; i++) { /* five write, and three beside them add a row */
+        pace_wrote(&p, 5, 8, 4 * writing(1));
+        uint32_t chunk = pace_chunk(&p, 5, 512, false);
+        if (chunk)
+            pace_read(&p, 5, chunk, reading(chunk));
+        n += chunk;
+    }
+    assert_true(n > 1000);
+}
+
 static void a_smaller_slowdown_is_kept_too(void **state UNUSED)
 {
     struct pace p;
@@ -194,6 +210,7 @@ int main(void)
         cmocka_unit_test(no_gap_is_longer_than_three_steps),
         cmocka_unit_test(a_brief_prompt_is_read_at_once_but_not_too_long),
         cmocka_unit_test(who_will_write_in_a_moment_counts),
+        cmocka_unit_test(rows_that_others_add_do_not_stop_reading),
         cmocka_unit_test(a_smaller_slowdown_is_kept_too),
         cmocka_unit_test(after_a_quiet_stretch_a_short_prompt_is_read_at_once),
         cmocka_unit_test(one_slow_pass_does_not_stop_reading_for_ever),
