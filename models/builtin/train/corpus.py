@@ -31,9 +31,9 @@ LATER_SHARES = [
     (skills.rewriting, 18), (skills.json_answers, 10), (skills.name_unknown, 0.3),
 ]
 LAST_SHARES = [
-    (skills.facts, 50), (skills.small_talk, 8), (skills.unknown, 6),
+    (skills.facts, 60), (skills.small_talk, 10), (skills.unknown, 12),
     (skills.sums, 18), (skills.comparisons, 4), (skills.other_maths, 3),
-    (skills.rewriting, 18), (skills.json_answers, 10), (skills.name_unknown, 0.3),
+    (skills.rewriting, 22), (skills.json_answers, 14), (skills.name_unknown, 0.3),
 ]
 # Shares of the conversations with tools, beside the above.
 TOOL_SHARES = [(tools.toy_call, 14), (tools.named_call, 3), (tools.unrelated, 3)]

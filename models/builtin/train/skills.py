@@ -143,7 +143,7 @@ for group in [line.split() for line in open(HERE / "synonyms.txt", encoding="utf
 
 def with_synonyms(text, rng):
     """Some of the words that have synonyms are replaced by one."""
-    return " ".join(rng.choice(sorted(SYNONYMS[w])) if w in SYNONYMS and rng.random() < 0.5 else w for w in text.split(" "))
+    return " ".join(rng.choice(sorted(SYNONYMS[w])) if w in SYNONYMS and rng.random() < 0.35 else w for w in text.split(" "))
 
 
 def ask(topic, rng, held):

@@ -205,7 +205,7 @@ def work(run, rank, barrier):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("directory")
-    parser.add_argument("--chunks", type=int, default=100)
+    parser.add_argument("--chunks", type=int, default=260)
     parser.add_argument("--minutes", type=float, help="instead of --chunks: how long it may take")
     parser.add_argument("--seed", type=int, default=1)
     run = Run(parser.parse_args())
