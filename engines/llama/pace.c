@@ -12,8 +12,8 @@
  */
 #include "pace.h"
 
-#define GAP_MOST    2.8   /* times what an undisturbed step takes; 3 are promised */
-#define CREDIT_MOST 4.0   /* such steps, or a gap that is not felt */
+#define GAP_MOST    2.8   /* times what an undisturbed pass takes; 3 are meant */
+#define CREDIT_MOST 4.0   /* such passes, or a gap that is not felt */
 #define UNFELT_US   200e3 /* a gap that nobody feels, if it is rare */
 #define WEIGHT_NEW  0.25
 #define LEAP_MOST   2.0 /* what one measurement may be more than all before it */
@@ -51,7 +51,7 @@ static double alone(const struct pace *p, uint32_t writers)
     return 0;
 }
 
-/* What a step of `writers` would take if all who are about to write did.  Scaled from what it
+/* What a pass of `writers` would take if all who are about to write did.  Scaled from what it
  * takes now: the calibration looked back on nothing, and is too short by itself. */
 static double undisturbed(const struct pace *p, uint32_t writers)
 {
@@ -96,26 +96,26 @@ static uint32_t affordable(const struct pace *p, double us, uint32_t wanted)
     return 0;
 }
 
-static double most_credit(double step)
+static double most_credit(double pass)
 {
-    return CREDIT_MOST * step > UNFELT_US ? CREDIT_MOST * step : UNFELT_US;
+    return CREDIT_MOST * pass > UNFELT_US ? CREDIT_MOST * pass : UNFELT_US;
 }
 
 uint32_t pace_chunk(struct pace *p, uint32_t writers, uint32_t wanted, bool brief)
 {
     if (writers == 0)
         return wanted;
-    double step = undisturbed(p, writers);
+    double pass = undisturbed(p, writers);
     if (alone(p, writers) <= 0)
         return 0; /* the next pass that writes measures it */
     if (token_cost(p, PACE_SIZES - 1) <= 0)
         return wanted < CHUNK_UNMEASURED ? wanted : CHUNK_UNMEASURED;
-    double longest = GAP_MOST * step;
+    double longest = GAP_MOST * pass;
     if (brief && longest < UNFELT_US)
         longest = UNFELT_US;
     uint32_t n = affordable(p, longest - alone(p, writers), wanted);
     if (n == 0) /* not even one: then rarely */
-        return p->credit_us >= most_credit(step) ? 1 : 0;
+        return p->credit_us >= most_credit(pass) ? 1 : 0;
     double cost = n * token_cost(p, size_of(n));
     return cost <= p->credit_us ? n : 0;
 }
