@@ -102,6 +102,11 @@ static void show_backend(struct output *out, const json_t *b)
         output_printf(out, "%-12s %lld of %lld tokens; %lld of %lld prompt tokens came from it\n",
                       "kept", number(context, "used"), number(context, "size"),
                       number(context, "cached_tokens"), number(context, "prompt_tokens"));
+    if (number(context, "prefix_cache_max") > 0)
+        output_printf(out,
+                      "%-12s %lld of %lld MiB, with beginnings that had to leave the context\n",
+                      "prefix cache", number(context, "prefix_cache_bytes") >> 20,
+                      number(context, "prefix_cache_max") >> 20);
     if (text(b, "breaker")[0] && strcmp(text(b, "breaker"), "closed") != 0)
         output_printf(out, "%-12s %s: it failed too often\n", "breaker", text(b, "breaker"));
     output_printf(out, "%-12s %lld of %lld in use; its engine died %lld times\n", "slots",

@@ -546,6 +546,8 @@ static void tell_usage(struct scheduler *s)
 {
     s->usage.context_used = seats_used(&s->seats);
     s->usage.context_size = s->model->n_cells;
+    s->usage.prefix_cache_bytes = s->seats.shelf.bytes;
+    s->usage.prefix_cache_max = s->seats.shelf.max;
     worker_usage(s->worker, &s->usage);
 }
 

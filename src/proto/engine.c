@@ -369,10 +369,12 @@ static json_t *ready_tree(const struct capabilities *c)
 
 static json_t *usage_tree(const struct usage *u)
 {
-    return json_pack("{ss sI sI sI sI}", "type", event_names[EVENT_STATS], "context_used",
+    return json_pack("{ss sI sI sI sI sI sI}", "type", event_names[EVENT_STATS], "context_used",
                      (json_int_t)u->context_used, "context_size", (json_int_t)u->context_size,
                      "prompt_tokens", (json_int_t)u->prompt_tokens, "cached_tokens",
-                     (json_int_t)u->cached_tokens);
+                     (json_int_t)u->cached_tokens, "prefix_cache_bytes",
+                     (json_int_t)u->prefix_cache_bytes, "prefix_cache_max",
+                     (json_int_t)u->prefix_cache_max);
 }
 
 static json_t *error_tree(uint64_t serial, const struct error *error)
@@ -526,6 +528,10 @@ static enum err read_usage(const json_t *tree, struct usage *u, struct error *er
         e = json_get_u64(tree, "prompt_tokens", &u->prompt_tokens, error);
     if (!e)
         e = json_get_u64(tree, "cached_tokens", &u->cached_tokens, error);
+    if (!e)
+        e = json_get_u64(tree, "prefix_cache_bytes", &u->prefix_cache_bytes, error);
+    if (!e)
+        e = json_get_u64(tree, "prefix_cache_max", &u->prefix_cache_max, error);
     return e;
 }
 

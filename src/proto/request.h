@@ -163,4 +163,6 @@ struct usage {
     uint64_t context_size;
     uint64_t prompt_tokens; /* since it was ready, and how many of those needed no work */
     uint64_t cached_tokens;
+    uint64_t prefix_cache_bytes; /* of host memory, for beginnings that had to leave it */
+    uint64_t prefix_cache_max;
 };

@@ -125,6 +125,8 @@ static void put_usage(struct pen *p, const struct usage *u)
         return;
     pen_open(p, "context", "{");
     pen_count(p, "cached_tokens", u->cached_tokens);
+    pen_count(p, "prefix_cache_bytes", u->prefix_cache_bytes);
+    pen_count(p, "prefix_cache_max", u->prefix_cache_max);
     pen_count(p, "prompt_tokens", u->prompt_tokens);
     pen_count(p, "size", u->context_size);
     pen_count(p, "used", u->context_used);

@@ -551,7 +551,7 @@ static void ready_survives(void **state UNUSED)
 
 static void stats_survive(void **state UNUSED)
 {
-    struct event event = { .kind = EVENT_STATS, .usage = { 1, 2, 1ULL << 40, 4 } }, got;
+    struct event event = { .kind = EVENT_STATS, .usage = { 1, 2, 1ULL << 40, 4, 5, 6 } }, got;
     struct wire w;
     carry_event(&w, &event, &got);
     assert_memory_equal(&got.usage, &event.usage, sizeof got.usage);

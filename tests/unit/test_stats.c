@@ -101,12 +101,13 @@ static void what_a_backend_has_not_is_left_out(void **state UNUSED)
 static void what_a_backend_keeps_is_told(void **state UNUSED)
 {
     struct stats_backend b = { .name = "a", .kind = "mock", .state = "ready" };
-    b.usage = (struct usage){ 10, 100, 7, 3 };
+    b.usage = (struct usage){ 10, 100, 7, 3, 4096, 8192 };
     struct stats s = { .version = "1", .state = "ready", .backends = &b, .n_backends = 1 };
     CLEANUP(json_drop) json_t *tree = reply(&s);
     CLEANUP(json_drop)
     json_t *want =
-        json_pack("{si si si si}", "used", 10, "size", 100, "prompt_tokens", 7, "cached_tokens", 3);
+        json_pack("{si si si si si si}", "used", 10, "size", 100, "prompt_tokens", 7,
+                  "cached_tokens", 3, "prefix_cache_bytes", 4096, "prefix_cache_max", 8192);
     const json_t *told = json_array_get(json_object_get(tree, "backends"), 0);
     assert_true(json_equal(json_object_get(told, "context"), want));
 }
