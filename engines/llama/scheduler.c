@@ -12,6 +12,9 @@
  * that write add a token to their pass, which would be two passes without: the next one that
  * they read, or the last one of an answer that has just ended.
  *
+ * Prompts that are read at once and differ by a few tokens in length would be as many passes as
+ * they have lengths.  They are cut to the same length, and the rest are rows in passes that write.
+ *
  * With two or three rows the library's kernels may take longer than with one at a time
  * (model.h); so few are written for one after another.
  *
@@ -253,6 +256,12 @@ static struct slot *find_short(struct scheduler *s)
     return found && slot_left(found) <= slot_left(oldest) / SHORT ? found : NULL;
 }
 
+/* Is what is left of its prompt for the passes that write? */
+static bool reads_by_rows(const struct scheduler *s, const struct slot *slot, uint32_t writers)
+{
+    return slot_left(slot) <= slot->rest && writers >= TILE && writers >= s->model->together_from;
+}
+
 /* How much of prompts to read now, by the pace of those that write and, where a pass can't be
  * broken off, by how long a cancellation may take. */
 static uint32_t reading_room(struct scheduler *s, uint32_t writers)
@@ -260,7 +269,7 @@ static uint32_t reading_room(struct scheduler *s, uint32_t writers)
     uint32_t wanted = 0, soon = 0;
     bool brief = true;
     LIST_EACH(struct slot, slot, &s->running, link) {
-        slot->reads = can_read(s, slot);
+        slot->reads = can_read(s, slot) && !reads_by_rows(s, slot, writers);
         soon += !slot->paused && slot_reading(slot) && is_brief(slot);
         if (!slot->reads)
             continue;
@@ -275,6 +284,38 @@ static uint32_t reading_room(struct scheduler *s, uint32_t writers)
     if (!can_break_off(s))
         wanted = pace_within(&s->pace, CANCEL_WITHIN_US, wanted);
     return pace_chunk(&s->pace, writers, wanted, brief);
+}
+
+static uint32_t shortest_beyond(const struct scheduler *s, uint32_t n)
+{
+    uint32_t found = 0;
+    LIST_EACH(struct slot, slot, &s->running, link) {
+        if (slot->n_offered > n && (!found || slot->n_offered < found))
+            found = slot->n_offered;
+    }
+    return found;
+}
+
+/* Make pieces of prompts that differ by few tokens equally long: the library computes together
+ * only what all of them have, and then goes through all weights again for each length.  More
+ * of them have more lengths, so more may be cut off. */
+static void level(struct scheduler *s)
+{
+    uint32_t readers = 0;
+    LIST_EACH(struct slot, slot, &s->running, link) {
+        readers += slot->n_offered > 0;
+    }
+    uint32_t most = readers / 2;
+    for (uint32_t n = shortest_beyond(s, 0); n; n = shortest_beyond(s, n)) {
+        LIST_EACH(struct slot, slot, &s->running, link) {
+            uint32_t over = slot->n_offered > n ? slot->n_offered - n : 0;
+            if (over > most)
+                continue;
+            if (over && slot->n_offered == slot_left(slot))
+                slot->rest = over;
+            slot->n_offered -= over;
+        }
+    }
 }
 
 /* A short prompt gets half of what is read, so that it need not wait for a long one; else
@@ -292,7 +333,13 @@ static uint32_t offer_reading(struct scheduler *s, uint32_t writers)
         if (slot->reads && slot != first)
             left -= give(s, slot, left);
     }
-    return room - left;
+    if (!s->model->unified)
+        level(s);
+    uint32_t n = 0;
+    LIST_EACH(struct slot, slot, &s->running, link) {
+        n += slot->n_offered;
+    }
+    return n;
 }
 
 /* It does not write, but has a token to decode all the same. */
@@ -346,13 +393,15 @@ static void fill_up(struct scheduler *s)
         offer_row(s, at[--first]);
 }
 
-static void offer_writing(struct scheduler *s)
+static void offer_writing(struct scheduler *s, uint32_t writers)
 {
     LIST_EACH(struct slot, slot, &s->running, link) {
         slot->reads = can_read(s, slot); /* before anybody adds to what others may copy */
     }
     LIST_EACH(struct slot, slot, &s->running, link) {
         slot->n_offered = can_write(slot);
+        if (slot->reads && reads_by_rows(s, slot, writers))
+            give(s, slot, 1);
     }
     if (!s->model->unified)
         fill_up(s);
@@ -503,7 +552,7 @@ static void read_on(struct scheduler *s, uint32_t writers, uint32_t n)
 
 static void write_together(struct scheduler *s, uint32_t writers)
 {
-    offer_writing(s);
+    offer_writing(s, writers);
     if (!compute(s))
         return;
     pace_wrote(&s->pace, writers, (uint32_t)s->batch.n_tokens, clock_us() - s->pass_began_us);

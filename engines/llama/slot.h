@@ -34,6 +34,7 @@ struct slot {
     uint32_t n_tokens;   /* known */
     uint32_t n_decoded;  /* of them in the cache */
     bool reads;          /* in this pass, if there is time */
+    uint32_t rest;       /* so few left are read one by one, beside those that write */
     uint32_t n_offered;  /* of them, after those, in this pass's batch */
     uint32_t mark;     /* where to stop, to keep a copy of the sequence as it is then; 0: nowhere */
     int64_t used_us;   /* FREE: since when */

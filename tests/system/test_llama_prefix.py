@@ -113,6 +113,7 @@ def test_the_last_token_of_an_answer_is_computed_beside_those_of_others(engine, 
 
 
 def test_prompts_that_arrive_together_read_once_what_they_share(engine, kind):
+    """The rest of each is as long as no other's: it is cut, and its end read beside those that write."""
     memory, model, alone = kind
     e = engine(model, {"n_ctx": 512, "kv_type": "f32"}, slots=16)
     for s, q in enumerate(QUESTIONS, 1):
