@@ -38,6 +38,8 @@ static const char usage[] =
     "  --systems N        of which N take turns (default 1)\n"
     "  --salt N           another number asks for other words (default 0)\n"
     "  --max-tokens N     what a request asks for (default 16)\n"
+    "  --settle-ms N      gaps so early in an answer do not count: others may only begin\n"
+    "                     (default 0)\n"
     "  --patience N       seconds of silence after which nothing will come (default 30)\n"
     "  --json             one JSON object instead of a line\n"
     "  --help\n"
@@ -55,7 +57,7 @@ struct options {
     bool reconnect;
     bool help;
     int64_t connections, requests, seconds, max_tokens, patience;
-    int64_t bytes, words, system_words, systems, salt;
+    int64_t bytes, words, system_words, systems, salt, settle_ms;
 };
 
 /* --- the command line ------------------------------------------------------------ */
@@ -86,6 +88,7 @@ static const struct flag {
     NUMBER("systems", systems, 1, 1024 * 1024),
     NUMBER("salt", salt, 0, INT64_MAX),
     NUMBER("max-tokens", max_tokens, 1, INT32_MAX),
+    NUMBER("settle-ms", settle_ms, 0, 86400000),
     NUMBER("patience", patience, 1, 86400),
 #undef NUMBER
 };
@@ -200,6 +203,7 @@ static int measure(const struct options *o)
         .reconnect = o->reconnect,
         .requests = o->seconds ? 0 : (uint64_t)o->requests,
         .duration_ns = o->seconds * 1000000000,
+        .settle_ns = o->settle_ms * 1000000,
         .patience_ms = (int)o->patience * 1000,
     };
     struct tally tally;

@@ -181,7 +181,7 @@ static void note_piece(struct swarm *s, struct client *c, int64_t now)
 {
     if (!c->first_ns)
         c->first_ns = now;
-    if (c->piece_ns)
+    if (c->piece_ns && c->piece_ns - c->first_ns >= s->plan->settle_ns)
         s->broken = samples_add(&s->tally->gaps, now - c->piece_ns);
     c->piece_ns = now;
 }

@@ -22,6 +22,7 @@ struct plan {
     bool reconnect;      /* each request on a connection of its own */
     uint64_t requests;   /* in all; 0: as many as the time allows */
     int64_t duration_ns; /* ask no more after that; used if `requests` is 0 */
+    int64_t settle_ns;   /* gaps so early in an answer do not count */
     int patience_ms;     /* silence on all connections for so long: nothing will come */
 };
 
