@@ -54,3 +54,10 @@ def encode(tokenizer, messages, tools=()):
         elif ids[max(0, i + 1 - len(head)):i + 1] == head:
             speaking = True
     return ids, wanted
+
+
+def up_to_opening(ids, wanted, count):
+    """What `encode` made, without what follows the first `count` tokens of the last answer."""
+    end = len(wanted) - wanted[::-1].index(True)
+    start = end - wanted[:end][::-1].index(False)
+    return ids[:start + count], wanted[:start + count]

@@ -18,25 +18,28 @@ SYSTEM_PROMPTS = ["You are a helpful assistant.", "You are inferd-tiny.", "Answe
                   "You answer questions about inferd.", "Be friendly and brief.", "You are an assistant.",
                   "Answer the question of the user.", "You can call tools."]
 
-# Shares of the turns that need no tools, by how hard a skill is to learn: at first, once words are copied, and once
-# adding is learned.
+# What is answered by heart: the answer is one of a hundred and more, and all the work is to find out which.
+# Half of the conversations or more are one such question.  They are short, so they cost a sixth of the time.
+HEART_SHARES = [(skills.facts, 60), (skills.small_talk, 10), (skills.unknown, 16)]
+HEART_ANSWERS = {topic.answer for topic in skills.FACTS + skills.SMALL_TALK + skills.UNKNOWN}
+# Shares of the turns that need no tools, at first, once words are copied (adding is learned later), and in the end.
 FIRST_SHARES = [
-    (skills.facts, 26), (skills.small_talk, 4), (skills.unknown, 6),
+    (skills.facts, 10), (skills.small_talk, 2), (skills.unknown, 3),
     (skills.sums, 7), (skills.comparisons, 4), (skills.other_maths, 3),
     (skills.rewriting, 20), (skills.json_answers, 10), (skills.name_unknown, 0.3),
 ]
 LATER_SHARES = [
-    (skills.facts, 28), (skills.small_talk, 4), (skills.unknown, 4),
-    (skills.sums, 20), (skills.comparisons, 5), (skills.other_maths, 3),
-    (skills.rewriting, 18), (skills.json_answers, 10), (skills.name_unknown, 0.3),
-]
-LAST_SHARES = [
-    (skills.facts, 60), (skills.small_talk, 10), (skills.unknown, 12),
-    (skills.sums, 18), (skills.comparisons, 4), (skills.other_maths, 3),
+    (skills.facts, 16), (skills.small_talk, 3), (skills.unknown, 4),
+    (skills.sums, 18), (skills.comparisons, 6), (skills.other_maths, 3),
     (skills.rewriting, 22), (skills.json_answers, 14), (skills.name_unknown, 0.3),
 ]
+LAST_SHARES = [
+    (skills.facts, 10), (skills.small_talk, 3), (skills.unknown, 4),
+    (skills.sums, 14), (skills.comparisons, 8), (skills.other_maths, 4),
+    (skills.rewriting, 26), (skills.json_answers, 14), (skills.name_unknown, 0.3),
+]
 # Shares of the conversations with tools, beside the above.
-TOOL_SHARES = [(tools.toy_call, 14), (tools.named_call, 3), (tools.unrelated, 3)]
+TOOL_SHARES = [(tools.toy_call, 14), (tools.named_call, 3), (tools.unrelated, 4)]
 
 EXAM = {
     "facts": skills.facts, "small talk": skills.small_talk, "unknown": skills.unknown, "sums": skills.sums,
@@ -79,10 +82,12 @@ def turns_in_a_row(rng, shares, held=skills.TRAINED):
     return turns
 
 
-def example(rng, shares=FIRST_SHARES):
+def example(rng, shares=FIRST_SHARES, by_heart=0.5):
     """(messages, tools) of one training conversation, with marks."""
     tool_share = sum(w for _, w in TOOL_SHARES)
-    if rng.random() < tool_share / (tool_share + sum(w for _, w in shares)):
+    if rng.random() < by_heart:
+        declared, messages = [], as_messages([pick(HEART_SHARES, rng)(rng, skills.TRAINED)])
+    elif rng.random() < tool_share / (tool_share + sum(w for _, w in shares)):
         declared, messages, _ = pick(TOOL_SHARES, rng)(rng, skills.TRAINED)
         if rng.random() < 0.2:
             turn = skills.facts(rng, skills.TRAINED)
@@ -98,7 +103,7 @@ def questions_of(messages):
     return {phrases.normal(skills.plain(m["content"])) for m in messages if m["role"] == "user"}
 
 
-def examples(seed, count, longest=10, shares=FIRST_SHARES, excluded=frozenset()):
+def examples(seed, count, longest=10, shares=FIRST_SHARES, by_heart=0.5, excluded=frozenset()):
     """`count` training conversations with phrases of up to `longest` words, the same for the same seed.
 
     None of them asks one of the `excluded` questions.
@@ -107,7 +112,7 @@ def examples(seed, count, longest=10, shares=FIRST_SHARES, excluded=frozenset())
     rng.longest = longest
     out = []
     while len(out) < count:
-        conversation = example(rng, shares)
+        conversation = example(rng, shares, by_heart)
         if not questions_of(conversation[0]) & excluded:
             out.append(conversation)
     return out

@@ -13,7 +13,10 @@ A process updates the parameters it was given.
 import torch
 
 MUON_RATE, MUON_MOMENTUM = 0.015, 0.95
-ADAM_RATE, ADAM_MEAN, ADAM_SQUARE = 0.003, 0.9, 0.95
+# A word of a question is rare, and its row of the embeddings is pushed away a little by every
+# other token that is predicted.  Adam's memory of squares must reach back to the word's last
+# use, or that push counts as much as what the word means.
+ADAM_RATE, ADAM_MEAN, ADAM_SQUARE = 0.006, 0.9, 0.999
 DECAY = 0.01
 LARGEST_GRADIENT = 1.0
 
