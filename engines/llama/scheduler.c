@@ -31,12 +31,12 @@
 #include "base/log.h"
 #include "pace.h"
 #include "room.h"
+#include "rows.h"
 #include "seat.h"
 
 enum {
     CANCEL_WITHIN_US = 50 * 1000,
     SHORT = 4, /* times as long is long */
-    TILE = 4,  /* rows that ggml's kernels take at once: 15 are slower than 16 */
 
     /* llama_decode()'s words for it */
     DECODE_NO_ROOM = 1,
@@ -54,6 +54,7 @@ struct scheduler {
     bool draining;
     struct llama_batch batch;
     llama_token_data *scratch; /* for the samplers */
+    struct row *rows;          /* one for each place */
     struct told told;
     struct usage usage;
 
@@ -259,7 +260,8 @@ static struct slot *find_short(struct scheduler *s)
 /* Is what is left of its prompt for the passes that write? */
 static bool reads_by_rows(const struct scheduler *s, const struct slot *slot, uint32_t writers)
 {
-    return slot_left(slot) <= slot->rest && writers >= TILE && writers >= s->model->together_from;
+    return slot_left(slot) <= slot->rest && writers >= ROWS_TILE &&
+           writers >= s->model->together_from;
 }
 
 /* How much of prompts to read now, by the pace of those that write and, where a pass can't be
@@ -286,35 +288,19 @@ static uint32_t reading_room(struct scheduler *s, uint32_t writers)
     return pace_chunk(&s->pace, writers, wanted, brief);
 }
 
-static uint32_t shortest_beyond(const struct scheduler *s, uint32_t n)
-{
-    uint32_t found = 0;
-    LIST_EACH(struct slot, slot, &s->running, link) {
-        if (slot->n_offered > n && (!found || slot->n_offered < found))
-            found = slot->n_offered;
-    }
-    return found;
-}
-
-/* Make pieces of prompts that differ by few tokens equally long: the library computes together
- * only what all of them have, and then goes through all weights again for each length.  More
- * of them have more lengths, so more may be cut off. */
+/* Cut what is offered of prompts to few lengths, where several are read at once.  What is left of
+ * one whose end that was is for the passes that write. */
 static void level(struct scheduler *s)
 {
-    uint32_t readers = 0;
-    LIST_EACH(struct slot, slot, &s->running, link) {
-        readers += slot->n_offered > 0;
-    }
-    uint32_t most = readers / 2;
-    for (uint32_t n = shortest_beyond(s, 0); n; n = shortest_beyond(s, n)) {
-        LIST_EACH(struct slot, slot, &s->running, link) {
-            uint32_t over = slot->n_offered > n ? slot->n_offered - n : 0;
-            if (over > most)
-                continue;
-            if (over && slot->n_offered == slot_left(slot))
-                slot->rest = over;
-            slot->n_offered -= over;
-        }
+    for (uint32_t i = 0; i < s->seats.n; i++)
+        s->rows[i].tokens = s->seats.at[i]->n_offered;
+    rows_level(s->rows, s->seats.n);
+    for (uint32_t i = 0; i < s->seats.n; i++) {
+        struct slot *slot = s->seats.at[i];
+        uint32_t cut = slot->n_offered - s->rows[i].tokens;
+        if (cut && slot->n_offered == slot_left(slot))
+            slot->rest = cut;
+        slot->n_offered -= cut;
     }
 }
 
@@ -348,49 +334,23 @@ static bool has_a_row(const struct scheduler *s, const struct slot *slot)
     return slot->job ? slot->reads : can_break_off(s) && slot_trails(slot);
 }
 
-static void offer_row(struct scheduler *s, struct slot *slot)
-{
-    if (slot->job)
-        give(s, slot, 1);
-    else
-        slot->n_offered = 1;
-}
-
-/* The gap from `i` to the next one that writes: fill it, if all of it can be, with few rows.
- * Its length. */
-static uint32_t fill_gap(struct scheduler *s, uint32_t i)
-{
-    struct slot **at = s->seats.at;
-    uint32_t n = 0;
-    bool all = true;
-    while (!at[i + n]->n_offered) {
-        all = all && has_a_row(s, at[i + n]);
-        n++;
-    }
-    for (uint32_t k = 0; all && n < TILE && k < n; k++)
-        offer_row(s, at[i + k]);
-    return n;
-}
-
-/* Close the gaps between those that write, and fill the last tile of rows up with those that
- * stand beside them. */
+/* Let those who stand between or beside others add a token to the pass, where that costs nothing. */
 static void fill_up(struct scheduler *s)
 {
-    struct slot **at = s->seats.at;
-    uint32_t first = 0, end = s->seats.n, rows = 0;
-    while (first < end && !at[first]->n_offered)
-        first++;
-    while (first < end && !at[end - 1]->n_offered)
-        end--;
-    for (uint32_t i = first; i < end; i++)
-        if (!at[i]->n_offered)
-            i += fill_gap(s, i) - 1;
-    for (uint32_t i = first; i < end; i++)
-        rows += at[i]->n_offered;
-    for (; rows > TILE && rows % TILE && end < s->seats.n && has_a_row(s, at[end]); rows++)
-        offer_row(s, at[end++]);
-    for (; rows > TILE && rows % TILE && first > 0 && has_a_row(s, at[first - 1]); rows++)
-        offer_row(s, at[--first]);
+    for (uint32_t i = 0; i < s->seats.n; i++) {
+        struct slot *slot = s->seats.at[i];
+        s->rows[i] = (struct row){ slot->n_offered, !slot->n_offered && has_a_row(s, slot) };
+    }
+    rows_fill_up(s->rows, s->seats.n);
+    for (uint32_t i = 0; i < s->seats.n; i++) {
+        struct slot *slot = s->seats.at[i];
+        if (slot->n_offered || !s->rows[i].tokens)
+            continue;
+        if (slot->job)
+            give(s, slot, 1);
+        else
+            slot->n_offered = 1;
+    }
 }
 
 static void offer_writing(struct scheduler *s, uint32_t writers)
@@ -648,11 +608,13 @@ enum err scheduler_run(struct worker *w, struct intake *intake, const struct mod
         return e;
     CLEANUP(free_ptr)
     llama_token_data *scratch = calloc((size_t)llama_vocab_n_tokens(model->vocab), sizeof *scratch);
-    if (!scratch) {
+    CLEANUP(free_ptr) struct row *rows = calloc(s.seats.n, sizeof *rows);
+    if (!scratch || !rows) {
         seats_done(&s.seats);
         return fail_nomem(error);
     }
     s.scratch = scratch;
+    s.rows = rows;
     s.batch = llama_batch_init(MODEL_BATCH, 0, 1);
     llama_set_abort_callback(model->context, break_off, &s);
 
