@@ -12,7 +12,7 @@
  */
 #include "pace.h"
 
-#define GAP_MOST    2.8   /* times what an undisturbed pass takes; 3 are meant */
+#define GAP_MOST    2.5   /* times what an undisturbed pass takes; 3 are meant, and passes vary */
 #define CREDIT_MOST 4.0   /* such passes, or a gap that is not felt */
 #define UNFELT_US   200e3 /* a gap that nobody feels, if it is rare */
 #define WEIGHT_NEW  0.25
