@@ -14,6 +14,7 @@
  */
 #include <dirent.h>
 #include <ggml-backend.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -23,6 +24,8 @@
 #include "quiet.h"
 #include "sandbox.h"
 #include "scheduler.h"
+
+enum { KEPT_APART = 128 * 1024 }; /* bytes; glibc's own first choice */
 
 /* An order that came too early, ended.  True if it was `drain`. */
 static bool turn_away(struct worker *w, struct order *order)
@@ -188,6 +191,9 @@ int main(void)
     struct error error = { 0 };
 
     quiet_init();
+    /* Beginnings that are kept come and go by the gigabyte, each of another size.  Mapped one by
+     * one they leave no holes, as long as malloc() does not learn from the first to go. */
+    mallopt(M_MMAP_THRESHOLD, KEPT_APART);
     enum err e = worker_open("inferd-engine-llama", &w, &error);
     if (!e)
         e = await_load(w, &order, &error);
