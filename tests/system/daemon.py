@@ -284,13 +284,16 @@ class Daemon:
         self.clients.append(client)
         return client
 
-    def await_ready(self):
+    def await_ready(self, again=True):
+        """Once more if that was a daemon killed earlier, whose child had its sockets until it had a program."""
         with self.admin() as admin:
             admin.socket.settimeout(3 * PATIENCE)  # a model may have to be loaded
             try:
                 admin.await_status("ready")
             except AssertionError as e:
-                raise AssertionError(f"{e}\n{self._epitaph('before it was ready')}") from None
+                if not again or self.process.poll() is not None:
+                    raise AssertionError(f"{e}\n{self._epitaph('before it was ready')}") from None
+                self.await_ready(again=False)
 
     def _epitaph(self, when):
         return f"inferd-daemon (exit status {self.process.poll()}) {when} said:\n{self.stderr()}"
@@ -321,7 +324,7 @@ class Daemon:
     def kill(self):
         """As a power cut would."""
         self.signal(signal.SIGKILL)
-        assert self.wait() == -signal.SIGKILL
+        assert self.wait() == -signal.SIGKILL, self._epitaph("before it was killed")
 
     def wait(self, seconds=None):
         """Its exit status: what exit() was called with, or minus the signal."""
