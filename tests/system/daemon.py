@@ -215,7 +215,7 @@ class Daemon:
         try:
             self._start([program, "--runtime-dir", self.runtime, *args], config, popen)
             if ready:
-                self.await_ready()
+                self.await_ready(after_kill=within is not None)
         except BaseException:
             self.__exit__(AssertionError)
             raise
@@ -284,16 +284,16 @@ class Daemon:
         self.clients.append(client)
         return client
 
-    def await_ready(self, again=True):
-        """Once more if that was a daemon killed earlier, whose child had its sockets until it had a program."""
+    def await_ready(self, after_kill=False):
+        """After a kill, the first admin socket may be the dead daemon's: its child has that until it has a program."""
         with self.admin() as admin:
             admin.socket.settimeout(3 * PATIENCE)  # a model may have to be loaded
             try:
                 admin.await_status("ready")
             except AssertionError as e:
-                if not again or self.process.poll() is not None:
+                if not (after_kill and "was closed" in str(e) and self.process.poll() is None):
                     raise AssertionError(f"{e}\n{self._epitaph('before it was ready')}") from None
-                self.await_ready(again=False)
+                self.await_ready()
 
     def _epitaph(self, when):
         return f"inferd-daemon (exit status {self.process.poll()}) {when} said:\n{self.stderr()}"
