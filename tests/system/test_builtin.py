@@ -71,7 +71,7 @@ def test_it_knows_inferd_and_its_limits(daemon, question, key):
     ("Which is larger, 31 or 13?", "31 is larger than 13."),
     ("Write in upper case: green apple", "GREEN APPLE"),
     ("What is the last word of: green apple", "apple"),
-    ("How many words are in: green apple", "2 words."),
+    ("How many words are in: green apple", "green 1, apple 2: 2 words."),
 ])
 def test_it_does_small_tasks(daemon, question, answer):
     assert ask(daemon, question) == answer

@@ -7,7 +7,8 @@ import pytest
 
 from daemon import Daemon
 
-WORDS = ("apple river stone cloud table green seven music paper house light water glass "
+# Words that the model was trained to copy; of others it is less sure.
+WORDS = ("apple river stone tiger table green silver lemon paper market ocean candle glass "
          "bread chair garden").split()
 SYSTEM = "You are a careful assistant of one machine. Answer briefly and say what you do not know. " * 3
 

@@ -9,6 +9,8 @@ question of the exam is drawn again, and `assert_disjoint` checks that all is we
     python3 corpus.py           prints a few of each, to be read by a person
 """
 
+from dataclasses import dataclass
+
 import phrases
 import skills
 import tools
@@ -22,7 +24,7 @@ SYSTEM_PROMPTS = ["You are a helpful assistant.", "You are inferd-tiny.", "Answe
 # Half of the conversations or more are one such question.  They are short, so they cost a sixth of the time.
 HEART_SHARES = [(skills.facts, 60), (skills.small_talk, 10), (skills.unknown, 16)]
 HEART_ANSWERS = {topic.answer for topic in skills.FACTS + skills.SMALL_TALK + skills.UNKNOWN}
-# Shares of the turns that need no tools, at first, once words are copied (adding is learned later), and in the end.
+# Shares of the turns that need no tools, at first, once words are copied, and in the end.
 FIRST_SHARES = [
     (skills.facts, 10), (skills.small_talk, 2), (skills.unknown, 3),
     (skills.sums, 7), (skills.comparisons, 4), (skills.other_maths, 3),
@@ -35,9 +37,25 @@ LATER_SHARES = [
 ]
 LAST_SHARES = [
     (skills.facts, 10), (skills.small_talk, 3), (skills.unknown, 4),
-    (skills.sums, 14), (skills.comparisons, 8), (skills.other_maths, 4),
-    (skills.rewriting, 26), (skills.json_answers, 14), (skills.name_unknown, 0.3),
+    (skills.sums, 13), (skills.comparisons, 7), (skills.other_maths, 4),
+    (skills.rewriting, 30), (skills.json_answers, 12), (skills.name_unknown, 0.3),
 ]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """What is taught from a chunk on."""
+    chunk: int
+    longest: int            # words of a phrase, at most
+    shares: list
+    by_heart: float         # share of what is answered by heart
+    early: bool = False     # the easiest copying only
+
+
+# Copying is learned sooner from short phrases to repeat, and everything else is learned after that, sums and counting
+# among it; choosing an answer takes the longest.
+PHASES = [Phase(0, 4, FIRST_SHARES, 0.5, early=True), Phase(20, 10, FIRST_SHARES, 0.5, early=True),
+          Phase(26, 10, LATER_SHARES, 0.5), Phase(185, 10, LAST_SHARES, 0.65)]
 # Shares of the conversations with tools, beside the above.
 TOOL_SHARES = [(tools.toy_call, 14), (tools.named_call, 3), (tools.unrelated, 4)]
 
@@ -82,18 +100,22 @@ def turns_in_a_row(rng, shares, held=skills.TRAINED):
     return turns
 
 
-def example(rng, shares=FIRST_SHARES, by_heart=0.5):
+def phase_of(chunk):
+    return [phase for phase in PHASES if phase.chunk <= chunk][-1]
+
+
+def example(rng, phase=PHASES[-1]):
     """(messages, tools) of one training conversation, with marks."""
     tool_share = sum(w for _, w in TOOL_SHARES)
-    if rng.random() < by_heart:
+    if rng.random() < phase.by_heart:
         declared, messages = [], as_messages([pick(HEART_SHARES, rng)(rng, skills.TRAINED)])
-    elif rng.random() < tool_share / (tool_share + sum(w for _, w in shares)):
+    elif rng.random() < tool_share / (tool_share + sum(w for _, w in phase.shares)):
         declared, messages, _ = pick(TOOL_SHARES, rng)(rng, skills.TRAINED)
         if rng.random() < 0.2:
             turn = skills.facts(rng, skills.TRAINED)
             messages = messages + as_messages([turn])
     else:
-        declared, messages = [], as_messages(turns_in_a_row(rng, shares))
+        declared, messages = [], as_messages(turns_in_a_row(rng, phase.shares))
     if rng.random() < 0.15:
         messages = [{"role": "system", "content": rng.choice(SYSTEM_PROMPTS)}, *messages]
     return messages, declared
@@ -103,16 +125,16 @@ def questions_of(messages):
     return {phrases.normal(skills.plain(m["content"])) for m in messages if m["role"] == "user"}
 
 
-def examples(seed, count, longest=10, shares=FIRST_SHARES, by_heart=0.5, excluded=frozenset()):
-    """`count` training conversations with phrases of up to `longest` words, the same for the same seed.
+def examples(seed, count, phase=PHASES[-1], excluded=frozenset()):
+    """`count` training conversations of that phase, the same for the same seed.
 
     None of them asks one of the `excluded` questions.
     """
     rng = skills.Source(f"training {seed}")
-    rng.longest = longest
+    rng.longest, rng.early = phase.longest, phase.early
     out = []
     while len(out) < count:
-        conversation = example(rng, shares, by_heart)
+        conversation = example(rng, phase)
         if not questions_of(conversation[0]) & excluded:
             out.append(conversation)
     return out

@@ -60,8 +60,11 @@ def split(items, held):
 
 def sentence_is_held(slots, sentence):
     """Plain lines, which stand for a few sentences only, are trained on as a whole."""
-    return math.prod(map(len, slots)) >= 8 \
-        and hashlib.sha256(phrases.normal(sentence).encode()).digest()[1] % 16 == 0
+    return math.prod(map(len, slots)) >= 8 and hash_is_held(sentence)
+
+
+def hash_is_held(sentence):
+    return hashlib.sha256(phrases.normal(sentence).encode()).digest()[1] % 16 == 0
 
 
 def sentence_of(topic, rng, held):
@@ -189,6 +192,10 @@ FORMS = phrases.read_forms(HERE / "forms.txt")
 def form(kind, rng, held):
     """A request of that kind, with words in capitals where its material goes."""
     sentence = sentence_of(FORMS[kind], rng, held)
+    if not held and not rng.early and rng.random() < 0.2:
+        other = with_synonyms(sentence, rng)
+        if not hash_is_held(other) and not any(phrases.derives(slots, other) for slots in FORMS[kind].held):
+            sentence = other
     if len(sentence.split(" ")[0]) > 1 and rng.random() < 0.75:
         sentence = sentence[0].upper() + sentence[1:]
     return sentence
@@ -295,6 +302,10 @@ SMALL_WORDS = "the a my is are on in and of to it we you this that for with was 
 COMMON_WORDS = """hello world good name time day new file model local machine please thanks yes no one two three big small word
 text first last never always friend story light dark number half tomorrow morning evening song clock library window letter user
 little slow cloud open close start stop people long short""".split()
+# These are in texts of every kind and are one token each.  In capitals they are one too, so that
+# changing their case is to know a pair and not to spell one from memory.
+WHOLE = [form for w in SMALL_WORDS for form in (w, w.capitalize(), w.upper(), f" {w}", f" {w.capitalize()}", f" {w.upper()}") if len(form) > 1] \
+    + [form for w in COMMON_WORDS if w not in SPELLED for form in (f" {w}", f" {w.upper()}")]
 
 
 def invented(rng, held):
@@ -318,8 +329,9 @@ split_words = {held: split(WORDS, held) for held in (False, True)}
 
 
 class Source(random.Random):
-    """A random source that also says how many words a phrase may have at most."""
+    """A random source that also says how many words a phrase may have, and if only easy requests are to be made."""
     longest = 10
+    early = False
 
 
 def phrase(rng, held, low=1, high=10):
@@ -350,16 +362,36 @@ def style_case(words, rng):
     return words
 
 
+def counted(words):
+    """Each word with its number: red 1, fox 2: 2 words.  One look at all of them would not tell how many they are."""
+    return ", ".join(f"{mark(w)} {i}" for i, w in enumerate(words, 1)) + count_of(words)
+
+
+def count_of(words):
+    return f": {len(words)} words." if len(words) > 1 else ": 1 word."
+
+
+EXAMINED_KINDS = ["upper", "upper", "lower", "lower", "repeat", "repeat", "first", "last", "count"]
+TRAINED_KINDS = [*EXAMINED_KINDS, "upper", "last", "count"]     # more of what is learned more slowly
+# Copying is learned from these.  With every kind from the start, and more words for each request, it takes several times as long.
+EARLY_KINDS = ["repeat", "repeat", "repeat", "repeat", "upper", "upper", "lower", "lower", "first"]
+
+
+def kinds_for(rng, held):
+    return EXAMINED_KINDS if held else EARLY_KINDS if rng.early else TRAINED_KINDS
+
+
 def rewriting(rng, held, kind=None):
-    kind = kind or rng.choice(["upper", "upper", "lower", "lower", "repeat", "repeat", "first", "last", "count"])
+    kind = kind or rng.choice(kinds_for(rng, held))
     words = style_case(phrase(rng, held), rng)
     if kind == "lower" and rng.random() < 0.7:
         words = [w.upper() for w in words]
     text = " ".join(words)
-    answer = {"upper": text.upper(), "lower": text.lower(), "repeat": text, "first": words[0], "last": words[-1],
-              "count": f"{len(words)} words." if len(words) > 1 else "1 word."}[kind]
     question = fill(form(f"rewrite-{kind}", rng, held), X=mark(text))
-    return exact(question, answer if kind == "count" else mark(answer))
+    if kind == "count":
+        return Turn(question, counted(words), {"kind": "ends", "want": count_of(words)})
+    answer = {"upper": text.upper(), "lower": text.lower(), "repeat": text, "first": words[0], "last": words[-1]}[kind]
+    return exact(question, mark(answer))
 
 
 # --- JSON ----------------------------------------------------------------------

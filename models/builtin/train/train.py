@@ -48,29 +48,26 @@ import tokenizer as tk
 from model import Config, Model
 
 WORKERS = 2
+VOCABULARY_CHUNK = 20   # the vocabulary is made from conversations like those of this chunk
 CHUNK = 2000            # conversations
-# (from that chunk on, words that a phrase has at most, shares of the skills, share of what is answered by heart).
-# Copying is learned sooner from short phrases, and adding later than that; choosing an answer takes the longest.
-PHASES = [(0, 4, corpus.FIRST_SHARES, 0.5), (20, 10, corpus.FIRST_SHARES, 0.5), (26, 10, corpus.LATER_SHARES, 0.5),
-          (185, 10, corpus.LAST_SHARES, 0.65)]
 # An answer known by heart is told from the others by its first tokens.  What comes after them is learned from a
 # quarter of the examples; the others end there, and the time goes to more questions.
 OPENING = 4             # tokens
 OPENINGS = 0.75
 HALF_BATCH = 1024       # tokens, with padding
 WARM_UP = 60            # steps
-FALL = 0.5             # the part of the run in which the rate falls
+FALL = 0.75             # the part of the run in which the rate falls
 AVERAGE = 0.99         # of the weights, per step
 EXAM_SEED, EXAM_CASES = 1, 100
 
 
 def make_tokenizer(seed):
-    sample = corpus.examples(f"{seed} vocabulary", 20000)
+    sample = corpus.examples(f"{seed} vocabulary", 20000, corpus.phase_of(VOCABULARY_CHUNK))
     texts = [skills.without_marked(m.get("content", "")) for messages, _ in sample for m in messages]
     texts += [skills.without_marked(chat.render(m, t)) for m, t in sample if t][:2000]
     texts += [t.answer for t in skills.FACTS + skills.SMALL_TALK + skills.UNKNOWN] * 3
     texts = [text for whole in texts for text in whole.replace("<|im_end|>", "\0").replace("<|im_start|>", "\0").split("\0")]
-    return tk.train(texts, ["system", "user", "assistant", "tool"], skills.SPELLED)
+    return tk.train(texts, ["system", "user", "assistant", "tool", *skills.WHOLE], skills.SPELLED)
 
 
 def batches_of(tokenizer, conversations, context, rng):
@@ -178,8 +175,7 @@ def work(run, rank, barrier):
     excluded = corpus.excluded_by(cases)
     while run.more():
         began, name = time.monotonic(), f"{run.args.seed} {run.chunk}"
-        _, longest, shares, by_heart = [phase for phase in PHASES if phase[0] <= run.chunk][-1]
-        conversations = corpus.examples(name, CHUNK, longest, shares, by_heart, excluded)
+        conversations = corpus.examples(name, CHUNK, corpus.phase_of(run.chunk), excluded)
         corpus.assert_disjoint(cases, conversations)
         steps = batches_of(run.tokenizer, conversations, run.model.config.context, random.Random(name))
         total, tokens, made = 0.0, 0, time.monotonic() - began
@@ -211,7 +207,7 @@ def work(run, rank, barrier):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("directory")
-    parser.add_argument("--chunks", type=int, default=500)
+    parser.add_argument("--chunks", type=int, default=460)
     parser.add_argument("--minutes", type=float, help="instead of --chunks: how long it may take")
     parser.add_argument("--seed", type=int, default=1)
     run = Run(parser.parse_args())
