@@ -49,7 +49,7 @@ class Phase:
     longest: int            # words of a phrase, at most
     shares: list
     by_heart: float         # share of what is answered by heart
-    early: bool = False     # the easiest copying only
+    early: bool = False     # easy requests only
 
 
 # Copying is learned sooner from short phrases to repeat, and everything else is learned after that, sums and counting

@@ -373,7 +373,7 @@ def count_of(words):
 
 EXAMINED_KINDS = ["upper", "upper", "lower", "lower", "repeat", "repeat", "first", "last", "count"]
 TRAINED_KINDS = [*EXAMINED_KINDS, "upper", "last", "count"]     # more of what is learned more slowly
-# Copying is learned from these.  With every kind from the start, and more words for each request, it takes several times as long.
+# Copying is learned from these; with every kind from the start, and requests in more words, that takes longer.
 EARLY_KINDS = ["repeat", "repeat", "repeat", "repeat", "upper", "upper", "lower", "lower", "first"]
 
 

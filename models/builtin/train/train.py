@@ -56,7 +56,7 @@ OPENING = 4             # tokens
 OPENINGS = 0.75
 HALF_BATCH = 1024       # tokens, with padding
 WARM_UP = 60            # steps
-FALL = 0.75             # the part of the run in which the rate falls
+FALL = 0.75            # the part of the run in which the rate falls
 AVERAGE = 0.99         # of the weights, per step
 EXAM_SEED, EXAM_CASES = 1, 100
 
