@@ -22,7 +22,7 @@ SYSTEM_PROMPTS = ["You are a helpful assistant.", "You are inferd-tiny.", "Answe
 
 # What is answered by heart: the answer is one of a hundred and more, and all the work is to find out which.
 # Half of the conversations or more are one such question.  They are short, so they cost a sixth of the time.
-HEART_SHARES = [(skills.facts, 60), (skills.small_talk, 10), (skills.unknown, 16)]
+HEART_SHARES = [(skills.facts, 64), (skills.small_talk, 10), (skills.unknown, 14)]
 HEART_ANSWERS = {topic.answer for topic in skills.FACTS + skills.SMALL_TALK + skills.UNKNOWN}
 # Shares of the turns that need no tools, at first, once words are copied, and in the end.
 FIRST_SHARES = [
@@ -38,7 +38,7 @@ LATER_SHARES = [
 LAST_SHARES = [
     (skills.facts, 10), (skills.small_talk, 3), (skills.unknown, 4),
     (skills.sums, 13), (skills.comparisons, 7), (skills.other_maths, 4),
-    (skills.rewriting, 30), (skills.json_answers, 12), (skills.name_unknown, 0.3),
+    (skills.rewriting, 27), (skills.json_answers, 12), (skills.name_unknown, 0.3),
 ]
 
 
@@ -55,9 +55,9 @@ class Phase:
 # Copying is learned sooner from short phrases to repeat, and everything else is learned after that, sums and counting
 # among it; choosing an answer takes the longest.
 PHASES = [Phase(0, 4, FIRST_SHARES, 0.5, early=True), Phase(20, 10, FIRST_SHARES, 0.5, early=True),
-          Phase(26, 10, LATER_SHARES, 0.5), Phase(185, 10, LAST_SHARES, 0.65)]
+          Phase(26, 10, LATER_SHARES, 0.5), Phase(185, 10, LAST_SHARES, 0.75)]
 # Shares of the conversations with tools, beside the above.
-TOOL_SHARES = [(tools.toy_call, 14), (tools.named_call, 3), (tools.unrelated, 4)]
+TOOL_SHARES = [(tools.toy_call, 15), (tools.named_call, 3), (tools.unrelated, 4)]
 
 EXAM = {
     "facts": skills.facts, "small talk": skills.small_talk, "unknown": skills.unknown, "sums": skills.sums,

@@ -5,6 +5,7 @@ A file holds topics; facts.txt explains the format.  `Topic.train` and
 sentences that a pattern stands for, `all_of` lists every one.
 """
 
+import collections
 import itertools
 import re
 from dataclasses import dataclass, field
@@ -74,6 +75,15 @@ def _slots(line, macros, where):
         raise ValueError(f"{where}: unknown macro in {line!r}")
     parts = re.split(r"(\{[^{}]*\})", line)
     return [p[1:-1].split("|") if p.startswith("{") else [p] for p in parts if p]
+
+
+def words_of(topics, without):
+    """Lower-case words that two topics or more have in trained questions or answers."""
+    count = collections.Counter()
+    for topic in topics:
+        text = " ".join([topic.answer, *("|".join(slot) for slots in topic.train for slot in slots)])
+        count.update(set(re.findall(r"(?<![\w.'/-])[a-z]{3,}(?![\w'/-])", text)))
+    return sorted(word for word in count if count[word] > 1 and word not in without)
 
 
 def _tidy(text):

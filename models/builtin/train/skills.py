@@ -306,6 +306,8 @@ little slow cloud open close start stop people long short""".split()
 # changing their case is to know a pair and not to spell one from memory.
 WHOLE = [form for w in SMALL_WORDS for form in (w, w.capitalize(), w.upper(), f" {w}", f" {w.capitalize()}", f" {w.upper()}") if len(form) > 1] \
     + [form for w in COMMON_WORDS if w not in SPELLED for form in (f" {w}", f" {w.upper()}")]
+# Words of the topics are one token each if they are frequent.  What was never copied in training is copied as another word.
+TOPIC_WORDS = phrases.words_of(FACTS + SMALL_TALK + UNKNOWN, SPELLED)
 
 
 def invented(rng, held):
@@ -334,7 +336,7 @@ class Source(random.Random):
     early = False
 
 
-def phrase(rng, held, low=1, high=10):
+def phrase(rng, held, low=1, high=10, topic_words=0.15):
     """Words to work on; the evaluation's always contain words never trained on."""
     high = min(high, rng.longest)
     count = min(rng.randint(low, high), rng.randint(low, high))
@@ -345,6 +347,8 @@ def phrase(rng, held, low=1, high=10):
             words.append(rng.choice(SMALL_WORDS))
         elif kind < 0.28:
             words.append(rng.choice(COMMON_WORDS))
+        elif kind < 0.28 + topic_words:
+            words.append(rng.choice(TOPIC_WORDS))
         else:
             words.append(content_word(rng, held))
     words[rng.randrange(count)] = content_word(rng, held)
@@ -383,7 +387,8 @@ def kinds_for(rng, held):
 
 def rewriting(rng, held, kind=None):
     kind = kind or rng.choice(kinds_for(rng, held))
-    words = style_case(phrase(rng, held), rng)
+    # The other case of a word that is one token would have to be spelled from memory.
+    words = style_case(phrase(rng, held, topic_words=0 if kind in ("upper", "lower") else 0.15), rng)
     if kind == "lower" and rng.random() < 0.7:
         words = [w.upper() for w in words]
     text = " ".join(words)

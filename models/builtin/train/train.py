@@ -20,6 +20,7 @@ DIRECTORY then also holds words.json (the tokenizer) and log.txt.
 """
 
 import argparse
+import dataclasses
 import math
 import multiprocessing
 import os
@@ -48,7 +49,9 @@ import tokenizer as tk
 from model import Config, Model
 
 WORKERS = 2
-VOCABULARY_CHUNK = 20   # the vocabulary is made from conversations like those of this chunk
+# The vocabulary is made from conversations like those of this chunk, but with more of what is answered by heart:
+# there every word may be what tells two answers apart, and a word that is spelled hardly does.
+VOCABULARY_CHUNK, VOCABULARY_BY_HEART = 20, 0.85
 CHUNK = 2000            # conversations
 # An answer known by heart is told from the others by its first tokens.  What comes after them is learned from a
 # quarter of the examples; the others end there, and the time goes to more questions.
@@ -62,7 +65,8 @@ EXAM_SEED, EXAM_CASES = 1, 100
 
 
 def make_tokenizer(seed):
-    sample = corpus.examples(f"{seed} vocabulary", 20000, corpus.phase_of(VOCABULARY_CHUNK))
+    phase = dataclasses.replace(corpus.phase_of(VOCABULARY_CHUNK), by_heart=VOCABULARY_BY_HEART)
+    sample = corpus.examples(f"{seed} vocabulary", 20000, phase)
     texts = [skills.without_marked(m.get("content", "")) for messages, _ in sample for m in messages]
     texts += [skills.without_marked(chat.render(m, t)) for m, t in sample if t][:2000]
     texts += [t.answer for t in skills.FACTS + skills.SMALL_TALK + skills.UNKNOWN] * 3
@@ -207,7 +211,7 @@ def work(run, rank, barrier):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("directory")
-    parser.add_argument("--chunks", type=int, default=460)
+    parser.add_argument("--chunks", type=int, default=480)
     parser.add_argument("--minutes", type=float, help="instead of --chunks: how long it may take")
     parser.add_argument("--seed", type=int, default=1)
     run = Run(parser.parse_args())
