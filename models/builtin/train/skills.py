@@ -308,6 +308,7 @@ WHOLE = [form for w in SMALL_WORDS for form in (w, w.capitalize(), w.upper(), f"
     + [form for w in COMMON_WORDS if w not in SPELLED for form in (f" {w}", f" {w.upper()}")]
 # Words of the topics are one token each if they are frequent.  What was never copied in training is copied as another word.
 TOPIC_WORDS = phrases.words_of(FACTS + SMALL_TALK + UNKNOWN, SPELLED)
+TOPIC_WORDS_SHARE = 0.15
 
 
 def invented(rng, held):
@@ -336,7 +337,7 @@ class Source(random.Random):
     early = False
 
 
-def phrase(rng, held, low=1, high=10, topic_words=0.15):
+def phrase(rng, held, low=1, high=10, topic_words=True):
     """Words to work on; the evaluation's always contain words never trained on."""
     high = min(high, rng.longest)
     count = min(rng.randint(low, high), rng.randint(low, high))
@@ -347,7 +348,7 @@ def phrase(rng, held, low=1, high=10, topic_words=0.15):
             words.append(rng.choice(SMALL_WORDS))
         elif kind < 0.28:
             words.append(rng.choice(COMMON_WORDS))
-        elif kind < 0.28 + topic_words:
+        elif topic_words and kind < 0.28 + TOPIC_WORDS_SHARE:
             words.append(rng.choice(TOPIC_WORDS))
         else:
             words.append(content_word(rng, held))
@@ -388,7 +389,7 @@ def kinds_for(rng, held):
 def rewriting(rng, held, kind=None):
     kind = kind or rng.choice(kinds_for(rng, held))
     # The other case of a word that is one token would have to be spelled from memory.
-    words = style_case(phrase(rng, held, topic_words=0 if kind in ("upper", "lower") else 0.15), rng)
+    words = style_case(phrase(rng, held, topic_words=kind not in ("upper", "lower")), rng)
     if kind == "lower" and rng.random() < 0.7:
         words = [w.upper() for w in words]
     text = " ".join(words)
