@@ -21,7 +21,7 @@ SYSTEM_PROMPTS = ["You are a helpful assistant.", "You are inferd-tiny.", "Answe
                   "Answer the question of the user.", "You can call tools."]
 
 # What is answered by heart: the answer is one of a hundred and more, and all the work is to find out which.
-# Half of the conversations or more are one such question.  They are short, so they cost a sixth of the time.
+# Half of the conversations or more are one such question.  They are short: half of the conversations cost a sixth of the time.
 HEART_SHARES = [(skills.facts, 64), (skills.small_talk, 10), (skills.unknown, 14)]
 HEART_ANSWERS = {topic.answer for topic in skills.FACTS + skills.SMALL_TALK + skills.UNKNOWN}
 # Shares of the turns that need no tools, at first, once words are copied, and in the end.
